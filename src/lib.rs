@@ -1,0 +1,7 @@
+//! GitOps for nodes without Kubernetes: a node that runs exactly what git says, as an actor system.
+//!
+//! The way of the data is one straight path: git commit -> specs -> plan -> app actors -> runtimes -> telemetry.
+//! Modules stand on floors and import only from their own floor or from one below; `docs/architecture.md` is the map.
+
+// Floor 0: pure. No clock, no I/O.
+pub mod names;
