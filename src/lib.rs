@@ -5,3 +5,4 @@
 
 // Floor 0: pure. No clock, no I/O.
 pub mod names;
+pub mod specs;

@@ -1,0 +1,579 @@
+//! What an app is: the one type that every format is read into.
+//!
+//! A field that nobody set is `None` (or empty) and is left out of the canonical form, so that a new release with a new
+//! default restarts nothing. Defaults live in the methods that resolve a group ([`Restart::policy`], [`Stop::policy`], …).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{ByteSize, Signal, Span};
+use crate::names::{AppName, SpecDigest, Version};
+
+/// One app, resolved for one node: defaults of `osier.yaml` and overrides merged, `${…}` expanded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppSpec {
+    /// Unique on its node; default: the folder's name.
+    pub name: AppName,
+    /// Which version this is; any tag-like text.
+    pub version: Version,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The picture beside the name; default an identicon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<Icon>,
+    /// Where the artefact comes from; default none: an installed command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Program and arguments, never through a shell; default: the artefact's only executable, or `bin/<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Where it starts, relative to the artefact; for source none, to the app's data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Environment. Numbers and booleans are written out; anything nested becomes JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// age-encrypted files by the name of the variable that hands them over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Files that are written into the app's data folder, by target path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config_files: BTreeMap<String, ConfigFile>,
+    /// How to learn whether it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// First started after these are healthy, removed before them. In the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<AppName>,
+    /// Which runtime runs it; default process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// What it may touch.
+    #[serde(default, skip_serializing_if = "Sandbox::is_empty")]
+    pub sandbox: Sandbox,
+    /// What happens when it ends.
+    #[serde(default, skip_serializing_if = "Restart::is_empty")]
+    pub restart: Restart,
+    /// How it is stopped.
+    #[serde(default, skip_serializing_if = "Stop::is_empty")]
+    pub stop: Stop,
+    /// How a new version takes over.
+    #[serde(default, skip_serializing_if = "Upgrade::is_empty")]
+    pub upgrade: Upgrade,
+    /// Addresses that the keeper listens on for it (`LISTEN_FDS`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<String>,
+    /// Which nodes run it; empty: all.
+    #[serde(default, skip_serializing_if = "Placement::is_empty")]
+    pub placement: Placement,
+    /// The order across the fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// `true`: git is not applied to it; supervision goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+impl AppSpec {
+    /// The least an app can be: for tests and for hosts that build specs in code.
+    #[must_use]
+    pub fn new(name: AppName, version: Version) -> Self {
+        Self {
+            name,
+            version,
+            description: None,
+            icon: None,
+            source: None,
+            command: Vec::new(),
+            working_dir: None,
+            env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            config_files: BTreeMap::new(),
+            health: None,
+            depends_on: Vec::new(),
+            isolation: None,
+            limits: Limits::default(),
+            sandbox: Sandbox::default(),
+            restart: Restart::default(),
+            stop: Stop::default(),
+            upgrade: Upgrade::default(),
+            sockets: Vec::new(),
+            placement: Placement::default(),
+            rollout: None,
+            suspend: None,
+        }
+    }
+
+    /// Which runtime runs it.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation.clone().unwrap_or(Isolation::Process)
+    }
+
+    /// Is git not to be applied to it?
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.suspend.unwrap_or(false)
+    }
+
+    /// The digest of this spec and of `parts` (the ids of what it names in the repository: config files, a path
+    /// source's folder). Equal digests mean: nothing to do.
+    #[must_use]
+    pub fn digest(&self, parts: &[&str]) -> SpecDigest {
+        // A struct of maps, strings and numbers always serialises; an empty text would still be a stable digest.
+        let mut canonical = serde_json::to_vec(self).unwrap_or_default();
+        for part in parts {
+            canonical.push(0);
+            canonical.extend_from_slice(part.as_bytes());
+        }
+        SpecDigest::of(&canonical)
+    }
+}
+
+/// The picture beside an app's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", tag = "type", deny_unknown_fields)]
+pub enum Icon {
+    /// Drawn from the name.
+    Identicon {},
+    /// Loaded from a URL.
+    Url {
+        /// The address.
+        value: String,
+        /// What it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+    },
+    /// Held in the spec.
+    Base64 {
+        /// The picture.
+        value: String,
+        /// What it is; default `image/png`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+    },
+}
+
+/// Where an artefact comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", tag = "type", deny_unknown_fields)]
+pub enum Source {
+    /// Nothing is fetched: `command` names what is installed.
+    None {},
+    /// A folder beside the spec, written out from the commit's tree, or an absolute one that `[sources] paths` allows.
+    Path {
+        /// The folder.
+        path: String,
+    },
+    /// An archive or executable by URL.
+    Release {
+        /// The address.
+        url: String,
+        /// 64 lower-case hex digits, or one digest for each target.
+        sha256: Sha256,
+    },
+    /// A git repository, built on the node.
+    Git {
+        /// The repository.
+        url: String,
+        /// Commit, tag or branch.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// The command that builds it, run as an app is run.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        build: Vec<String>,
+        /// How long that may take; default 30 m.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        build_timeout: Option<Span>,
+    },
+    /// A crate, installed with cargo.
+    Crate {
+        /// The crate; default the app's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Which binaries; default all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        bins: Vec<String>,
+    },
+    /// A container image.
+    Oci {
+        /// Its name.
+        image: String,
+        /// Its digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
+    /// Content by id: any peer that holds it serves it.
+    Mesh {
+        /// The content id.
+        mcid: String,
+    },
+}
+
+impl Source {
+    /// The word in the spec.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::None {} => "none",
+            Self::Path { .. } => "path",
+            Self::Release { .. } => "release",
+            Self::Git { .. } => "git",
+            Self::Crate { .. } => "crate",
+            Self::Oci { .. } => "oci",
+            Self::Mesh { .. } => "mesh",
+        }
+    }
+}
+
+/// A release's digest, or one for each target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Sha256 {
+    /// For all targets.
+    One(String),
+    /// By target triple.
+    ByTarget(BTreeMap<String, String>),
+}
+
+/// An encrypted file in the spec's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Relative to the spec's folder.
+    pub path: String,
+    /// Hand over a path in place of the value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub file: bool,
+}
+
+/// A file from the spec's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Relative to the spec's folder.
+    pub from: String,
+    /// What a change does; default a new process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
+}
+
+/// How an app takes a changed config file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reload {
+    /// It gets the signal HUP.
+    Signal,
+}
+
+/// How to learn whether an app is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Which probe; default http.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<HealthKind>,
+    /// http, tcp: default 8080.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// http.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// custom: the name that the host registered (bc_gitops: the module).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// notify: the longest silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Span>,
+    /// Default 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
+    /// Default 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Default 0 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<Span>,
+    /// Default 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_threshold: Option<u32>,
+    /// Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_threshold: Option<u32>,
+}
+
+/// Which probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum HealthKind {
+    Http,
+    Tcp,
+    Command,
+    Notify,
+    Custom,
+}
+
+/// Which runtime runs an app.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// A process of its own. The original's `vm` is read as this.
+    #[serde(alias = "vm")]
+    Process,
+    /// An actor in the host process, from a factory that the host registered.
+    Embedded,
+    /// Docker or Podman.
+    Container,
+    /// A WASI component.
+    Wasm,
+    /// A runtime that the host registered by this name.
+    #[serde(untagged)]
+    Custom(String),
+}
+
+impl Isolation {
+    /// The word in the spec and in the state.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Process => "process",
+            Self::Embedded => "embedded",
+            Self::Container => "container",
+            Self::Wasm => "wasm",
+            Self::Custom(name) => name,
+        }
+    }
+}
+
+/// What an app may use. `None`: no limit.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of the whole tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Cores; fractions are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// Processes and threads of the whole tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
+    /// Open files of each process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
+}
+
+/// What an app may touch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    /// The user it runs as; default `[node] app_user`, else the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// No setuid program gives it more than it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_privileges: Option<bool>,
+    /// It may write only below `writable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// Relative to the data folder's parent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writable: Vec<String>,
+}
+
+/// What happens when an app ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// Default permanent.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RestartType>,
+    /// Restarts that are allowed within `period`; default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<u32>,
+    /// Default 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Span>,
+    /// The waits in between.
+    #[serde(default, skip_serializing_if = "Backoff::is_empty")]
+    pub backoff: Backoff,
+}
+
+/// The waits between restarts: doubling from `initial` to `max`, ±20 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// Default 1 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Span>,
+    /// Default 5 m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Span>,
+}
+
+/// When an app is restarted (OTP's restart types).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RestartType {
+    /// Always.
+    Permanent,
+    /// After an abnormal end.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// [`Restart`] with every default in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// When.
+    pub kind: RestartType,
+    /// How many within `period`.
+    pub intensity: u32,
+    /// The sliding window; also the healthy time after which back-off begins anew.
+    pub period: Duration,
+    /// The first wait.
+    pub backoff_initial: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+}
+
+impl Restart {
+    /// With defaults: permanent, 5 in 60 s (OTP's 1 in 5 s is too tight for processes), 1 s to 5 m.
+    #[must_use]
+    pub fn policy(&self) -> RestartPolicy {
+        RestartPolicy {
+            kind: self.kind.unwrap_or(RestartType::Permanent),
+            intensity: self.intensity.unwrap_or(5),
+            period: self.period.map_or(Duration::from_secs(60), Span::get),
+            backoff_initial: self.backoff.initial.map_or(Duration::from_secs(1), Span::get),
+            backoff_max: self.backoff.max.map_or(Duration::from_secs(300), Span::get),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How an app is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Default TERM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// How long before KILL; default 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+}
+
+/// [`Stop`] with every default in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// The signal that asks.
+    pub signal: Signal,
+    /// How long the app has before KILL.
+    pub grace: Duration,
+}
+
+impl Stop {
+    /// With defaults: TERM, 10 s.
+    #[must_use]
+    pub fn policy(&self) -> StopPolicy {
+        StopPolicy {
+            signal: self.signal.unwrap_or(Signal::Term),
+            grace: self.timeout.map_or(Duration::from_secs(10), Span::get),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a new version takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// Default restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<UpgradeStrategy>,
+    /// How long the new version has to become healthy; default 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_timeout: Option<Span>,
+    /// Default rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<UpgradeFailure>,
+}
+
+/// How a new version takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpgradeStrategy {
+    /// Stop the old, start the new.
+    Restart,
+    /// The new one beside the old one on its own sockets; users move when it is healthy.
+    Handover,
+}
+
+/// What happens when the new version does not become healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpgradeFailure {
+    /// Back to the last good version.
+    Rollback,
+    /// Stay as it is.
+    Halt,
+}
+
+/// Which nodes run an app: both conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Placement {
+    /// One of these names; empty: any.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub nodes: BTreeSet<String>,
+    /// All of these labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The order across the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// A count or a share (`10%`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<String>,
+    /// How many nodes go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<u32>,
+    /// The wait after a wave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Span>,
+    /// `halt` or `rollback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<UpgradeFailure>,
+}
+
+macro_rules! empty_when_default {
+    ($($name:ident),*) => { $(impl $name {
+        fn is_empty(&self) -> bool {
+            *self == Self::default()
+        }
+    })* };
+}
+empty_when_default!(Limits, Sandbox, Backoff, Upgrade, Placement);
