@@ -5,4 +5,10 @@
 
 // Floor 0: pure. No clock, no I/O.
 pub mod names;
+pub mod plan;
 pub mod specs;
+pub mod status;
+pub mod telemetry;
+
+// Floor 2: what touches the world.
+pub mod runtime;

@@ -1,0 +1,301 @@
+//! How an app is run: the [`Runtime`] trait, and the backends.
+//!
+//! A runtime starts, stops and finds instances. It decides nothing: whether and when is the app actor's business.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{AppName, InstanceId, NodeName, SpecDigest};
+use crate::specs::AppSpec;
+use crate::specs::app_spec::StopPolicy;
+
+/// Everything a runtime needs to start one instance.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// What to run.
+    pub spec: Arc<AppSpec>,
+    /// Which run of it this is.
+    pub instance: InstanceId,
+    /// The digest that it is started from; kept with the instance, so that whoever finds it knows what runs.
+    pub digest: SpecDigest,
+    /// The artefact's folder; none for source `none`.
+    pub artefact: Option<PathBuf>,
+    /// The node that runs it.
+    pub node: NodeName,
+}
+
+/// A running instance.
+pub struct Instance {
+    /// The app.
+    pub app: AppName,
+    /// Which run of it.
+    pub id: InstanceId,
+    /// The digest that it was started from.
+    pub digest: SpecDigest,
+    /// Its main process, where it has one.
+    pub os_pid: Option<u32>,
+    /// Milliseconds since the epoch.
+    pub started_at_ms: u64,
+    /// Limits or sandbox rules that were asked for and are not in force.
+    pub not_enforced: Vec<String>,
+    /// Resolves once when it has ended, with its whole tree.
+    pub exited: ExitFuture,
+}
+
+/// Resolves when an instance has ended.
+pub type ExitFuture = Pin<Box<dyn Future<Output = Exit> + Send>>;
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instance({} {} pid {:?})", self.app, self.id, self.os_pid)
+    }
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Code, signal or reason.
+    pub how: ExitKind,
+    /// The kernel killed it for its memory.
+    pub is_out_of_memory: bool,
+    /// Its stop signal was not heeded and KILL followed.
+    pub was_killed_after_grace: bool,
+    /// Milliseconds since the epoch.
+    pub at_ms: u64,
+}
+
+impl Exit {
+    /// Did it end as a program does that is done?
+    #[must_use]
+    pub fn is_normal(&self) -> bool {
+        matches!(self.how, ExitKind::Code(0) | ExitKind::Finished)
+    }
+}
+
+/// Code, signal or reason of an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitKind {
+    /// The process ended with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// An embedded app is done.
+    Finished,
+    /// An embedded app crashed.
+    Crashed(String),
+    /// It ended while nobody who could know looked (its keeper was gone). Counts as abnormal.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.how {
+            ExitKind::Code(code) => write!(f, "exit {code}")?,
+            ExitKind::Signal(signal) => write!(f, "signal {signal}")?,
+            ExitKind::Finished => f.write_str("finished")?,
+            ExitKind::Crashed(reason) => write!(f, "crashed: {reason}")?,
+            ExitKind::Unknown => f.write_str("ended while the keeper was gone")?,
+        }
+        if self.is_out_of_memory {
+            f.write_str(" (out of memory)")?;
+        }
+        Ok(())
+    }
+}
+
+/// What an app's whole tree uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU time since the instance began, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory, in bytes.
+    pub memory_bytes: u64,
+    /// Open file descriptors.
+    pub open_files: u64,
+    /// Processes.
+    pub processes: u64,
+}
+
+/// Why a runtime could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The program could not be executed; trying again is pointless until something changes, but is done within the budget.
+    #[error("cannot execute {path}: {reason}")]
+    Exec {
+        /// The program.
+        path: String,
+        /// The errno in words.
+        reason: String,
+        /// The errno.
+        errno: i32,
+    },
+    /// A folder, user or descriptor that the spec asks for cannot be had.
+    #[error("cannot prepare {what}: {reason}")]
+    Prepare {
+        /// What was to be prepared.
+        what: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// A limit or sandbox rule cannot be enforced and `enforce = "strict"`.
+    #[error("cannot enforce {what}: {reason}")]
+    NotEnforceable {
+        /// `limits.memory`, …
+        what: String,
+        /// Why it cannot.
+        reason: String,
+    },
+    /// The runtime itself does not answer (the keeper is gone, the engine is down). Try again.
+    #[error("the {runtime} runtime does not answer: {reason}")]
+    Unavailable {
+        /// Which runtime.
+        runtime: String,
+        /// Why.
+        reason: String,
+    },
+    /// Anything else that a runtime wants to say.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl RuntimeError {
+    /// A stable code for `last_error`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exec { .. } => "osier::runtime::exec_failed",
+            Self::Prepare { .. } => "osier::runtime::prepare_failed",
+            Self::NotEnforceable { .. } => "osier::runtime::not_enforceable",
+            Self::Unavailable { .. } => "osier::runtime::unavailable",
+            Self::Other(_) => "osier::runtime::failed",
+        }
+    }
+}
+
+/// A way to run apps (bc_gitops' `bc_gitops_runtime` behaviour: deploy, upgrade, reconfigure, remove, get_current_state).
+///
+/// Methods are async and must be cancel-safe: the caller gives up on a deadline. At most one of `deploy`, `upgrade`,
+/// `reconfigure` and `remove` runs for an app at a time.
+pub trait Runtime: Send + Sync + 'static {
+    /// Starts an instance and returns when it runs.
+    ///
+    /// # Errors
+    /// When it cannot be started; nothing of it is left behind then.
+    fn deploy(&self, launch: Launch) -> impl Future<Output = Result<Instance, RuntimeError>> + Send;
+
+    /// Stops what runs of an app and returns when all of it is gone. Nothing running is a success.
+    ///
+    /// # Errors
+    /// When it cannot be stopped or the runtime does not answer.
+    fn remove(
+        &self,
+        app: &AppName,
+        stop: StopPolicy,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// What runs, found by looking, not by remembering.
+    ///
+    /// # Errors
+    /// When the runtime does not answer.
+    fn current_state(&self)
+    -> impl Future<Output = Result<BTreeMap<AppName, Instance>, RuntimeError>> + Send;
+
+    /// What runs of one app; whoever lost an [`Instance`] gets it again here.
+    ///
+    /// # Errors
+    /// When the runtime does not answer.
+    fn adopt(&self, app: &AppName) -> impl Future<Output = Result<Option<Instance>, RuntimeError>> + Send {
+        async move { Ok(self.current_state().await?.remove(app)) }
+    }
+
+    /// Replaces what runs with another version. Default: remove, then deploy.
+    ///
+    /// # Errors
+    /// As [`Runtime::deploy`]; the old instance may be gone then.
+    fn upgrade(
+        &self,
+        launch: Launch,
+        stop: StopPolicy,
+    ) -> impl Future<Output = Result<Instance, RuntimeError>> + Send {
+        async move {
+            self.remove(&launch.spec.name, stop).await?;
+            self.deploy(launch).await
+        }
+    }
+
+    /// Gives what runs other surroundings. Default: remove, then deploy.
+    ///
+    /// # Errors
+    /// As [`Runtime::upgrade`].
+    fn reconfigure(
+        &self,
+        launch: Launch,
+        stop: StopPolicy,
+    ) -> impl Future<Output = Result<Instance, RuntimeError>> + Send {
+        self.upgrade(launch, stop)
+    }
+
+    /// What an app uses, where the runtime can tell.
+    fn usage(&self, app: &AppName) -> impl Future<Output = Option<Usage>> + Send {
+        let _ = app;
+        async { None }
+    }
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// [`Runtime`] with boxed futures, so that runtimes are kept by name. Implemented for every [`Runtime`].
+#[expect(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "each method is its namesake in `Runtime`"
+)]
+pub trait DynRuntime: Send + Sync + 'static {
+    fn deploy(&self, launch: Launch) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
+    fn remove<'a>(&'a self, app: &'a AppName, stop: StopPolicy) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn current_state(&self) -> BoxFuture<'_, Result<BTreeMap<AppName, Instance>, RuntimeError>>;
+    fn adopt<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<Option<Instance>, RuntimeError>>;
+    fn upgrade(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
+    fn reconfigure(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
+    fn usage<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Option<Usage>>;
+}
+
+impl<R: Runtime> DynRuntime for R {
+    fn deploy(&self, launch: Launch) -> BoxFuture<'_, Result<Instance, RuntimeError>> {
+        Box::pin(Runtime::deploy(self, launch))
+    }
+
+    fn remove<'a>(&'a self, app: &'a AppName, stop: StopPolicy) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(Runtime::remove(self, app, stop))
+    }
+
+    fn current_state(&self) -> BoxFuture<'_, Result<BTreeMap<AppName, Instance>, RuntimeError>> {
+        Box::pin(Runtime::current_state(self))
+    }
+
+    fn adopt<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<Option<Instance>, RuntimeError>> {
+        Box::pin(Runtime::adopt(self, app))
+    }
+
+    fn upgrade(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>> {
+        Box::pin(Runtime::upgrade(self, launch, stop))
+    }
+
+    fn reconfigure(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>> {
+        Box::pin(Runtime::reconfigure(self, launch, stop))
+    }
+
+    fn usage<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Option<Usage>> {
+        Box::pin(Runtime::usage(self, app))
+    }
+}
+
+/// The runtimes of a node by the word in `isolation`.
+pub type Runtimes = BTreeMap<String, Arc<dyn DynRuntime>>;

@@ -1,0 +1,304 @@
+//! What people and programs see: the shapes of `osier status`, `osier apps` and `osier diff` (CLI.md "Shapes that others rely on").
+//!
+//! Three axes for an app: what runs ([`RunState`]), whether it is what git asks for ([`SyncState`]), how it fares ([`HealthState`]).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{AppName, CommitId, SpecDigest, Version};
+use crate::specs::app_spec::Icon;
+
+/// A node's headline; the worst one wins. Ordered from worst to best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// No usable specs.
+    Error,
+    /// An app failed, is unhealthy, in back-off or has a bad spec, something is blocked, or the last fetch failed.
+    Degraded,
+    /// Work is left.
+    Pending,
+    /// No specs yet.
+    Initializing,
+    /// Specs read, first reconcile not ended.
+    Ready,
+    /// Nothing left to do.
+    Synced,
+}
+
+impl NodeState {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Degraded => "degraded",
+            Self::Pending => "pending",
+            Self::Initializing => "initializing",
+            Self::Ready => "ready",
+            Self::Synced => "synced",
+        }
+    }
+}
+
+/// What runs of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Known, nothing done yet.
+    Pending,
+    /// For its dependencies.
+    Waiting,
+    /// Its artefact is on the way.
+    Fetching,
+    /// Spawned, not yet confirmed.
+    Starting,
+    /// Its process lives.
+    Running,
+    /// An old instance gives way to a new one.
+    Upgrading,
+    /// It ended; a restart is scheduled.
+    Backoff,
+    /// It got its stop signal.
+    Stopping,
+    /// It does not run and is not meant to: stopped by hand, or ended with 0 and not permanent.
+    Stopped,
+    /// It gave up; stays until its spec changes or an operator says so.
+    Failed,
+    /// Nothing runs because its spec is bad.
+    Invalid,
+}
+
+impl RunState {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Fetching => "fetching",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Upgrading => "upgrading",
+            Self::Backoff => "backoff",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Is an app what git asks for?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncState {
+    /// Yes.
+    Synced,
+    /// Not yet; nothing is under way.
+    Pending,
+    /// Not yet; it is being done.
+    Reconciling,
+    /// Its spec is bad.
+    Error,
+    /// It runs and git does not ask for it.
+    Orphaned,
+    /// Git asks for it and it is not deployed.
+    Missing,
+    /// Git is not applied to it.
+    Suspended,
+}
+
+impl SyncState {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Pending => "pending",
+            Self::Reconciling => "reconciling",
+            Self::Error => "error",
+            Self::Orphaned => "orphaned",
+            Self::Missing => "missing",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// How an app fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthState {
+    /// Its checks pass, or it has none and has run for a second.
+    Healthy,
+    /// Its checks fail, or it does not run though it should.
+    Unhealthy,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+impl HealthState {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One app's state (`bc_gitops.state`). Values of secrets are never in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppState {
+    /// Its name.
+    pub name: AppName,
+    /// The version that runs, or would run next where nothing runs.
+    pub version: Option<Version>,
+    /// From the spec.
+    pub description: Option<String>,
+    /// From the spec; none: an identicon.
+    pub icon: Option<Icon>,
+    /// What runs.
+    pub status: RunState,
+    /// Is it what git asks for?
+    pub sync: SyncState,
+    /// How it fares.
+    pub health: HealthState,
+    /// When the running instance started, RFC 3339.
+    pub started_at: Option<String>,
+    /// Automatic restarts since the app was deployed; those by hand and upgrades do not count.
+    pub restarts: u64,
+    /// Which runtime runs it.
+    pub isolation: String,
+    /// The main process.
+    pub os_pid: Option<u32>,
+    /// The node's name.
+    pub node: String,
+    /// The app's own folder on the node.
+    pub path: Option<String>,
+    /// Its environment from the spec; only on the local socket.
+    pub env: BTreeMap<String, String>,
+    /// The digest that runs.
+    pub digest: Option<SpecDigest>,
+    /// The commit that last touched it here.
+    pub commit: Option<CommitId>,
+    /// What git asks for.
+    pub desired_version: Option<Version>,
+    /// What went wrong last and is not over.
+    pub last_error: Option<AppError>,
+    /// It was changed by hand, beside git.
+    pub manual: bool,
+    /// When the next try is due, RFC 3339 (back-off).
+    pub next_try_at: Option<String>,
+    /// Dependencies that it waits for.
+    pub waits_for: Vec<AppName>,
+    /// Limits that were asked for and are not in force (`enforce = "best_effort"`).
+    pub not_enforced: Vec<String>,
+}
+
+/// Why something about an app is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppError {
+    /// A stable code such as `osier::runtime::exec_failed`.
+    pub code: String,
+    /// What, where and why, for a person.
+    pub message: String,
+    /// The spec file it is about.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// From 1.
+    #[serde(default)]
+    pub line: Option<u32>,
+    /// From 1.
+    #[serde(default)]
+    pub column: Option<u32>,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// The node's state (`bc_gitops.status`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node's name.
+    pub node: String,
+    /// Its identity in the mesh.
+    pub peer_id: Option<String>,
+    /// The headline.
+    pub status: NodeState,
+    /// The headline's cause in one sentence; suspended and hand-stopped apps are named here too.
+    pub reason: Option<String>,
+    /// What waits for an operator's word.
+    pub blocked: Option<Blocked>,
+    /// The accepted commit.
+    pub last_commit: Option<CommitId>,
+    /// The branch that is followed.
+    pub branch: String,
+    /// Where from; credentials redacted.
+    pub repo_url: String,
+    /// Apps that this node knows.
+    pub app_count: usize,
+    /// Those that are healthy.
+    pub healthy_count: usize,
+    /// Those that gave up or have a bad spec.
+    pub failed_count: usize,
+    /// Those with work left.
+    pub pending_count: usize,
+    /// The newest reconcile that ended.
+    pub last_reconcile: Option<LastReconcile>,
+    /// The mesh.
+    pub mesh: MeshStatus,
+    /// Osier's.
+    pub version: String,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+}
+
+/// How the newest reconcile went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastReconcile {
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// `ok` or `error`.
+    pub result: String,
+    /// Why not.
+    pub error: Option<String>,
+}
+
+/// The mesh as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshStatus {
+    /// `off`, `connecting` or `on`.
+    pub state: String,
+    /// Connected peers.
+    pub peers: usize,
+}
+
+/// What waits for an operator's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Why.
+    pub kind: BlockedKind,
+    /// The commit that is not (wholly) applied.
+    pub commit: CommitId,
+    /// The apps that would be removed.
+    pub apps: Vec<AppName>,
+    /// The command that accepts it.
+    pub accept: String,
+}
+
+/// Why a commit is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlockedKind {
+    /// It would remove too many apps.
+    Prune,
+    /// It does not descend from the accepted one.
+    History,
+    /// Its signature does not hold.
+    Signature,
+}
