@@ -252,11 +252,7 @@ pub trait Runtime: Send + Sync + 'static {
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// [`Runtime`] with boxed futures, so that runtimes are kept by name. Implemented for every [`Runtime`].
-#[expect(
-    missing_docs,
-    clippy::missing_errors_doc,
-    reason = "each method is its namesake in `Runtime`"
-)]
+#[expect(missing_docs, reason = "each method is its namesake in `Runtime`")]
 pub trait DynRuntime: Send + Sync + 'static {
     fn deploy(&self, launch: Launch) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
     fn remove<'a>(&'a self, app: &'a AppName, stop: StopPolicy) -> BoxFuture<'a, Result<(), RuntimeError>>;

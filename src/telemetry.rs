@@ -111,6 +111,12 @@ pub enum Event {
     },
 }
 
+/// Takes events: the telemetry router's handle in a node, a list in a test. Never blocks; what it cannot take it drops and counts.
+pub trait EventSink: Send + Sync + 'static {
+    /// Hands over one event.
+    fn emit(&self, event: Event);
+}
+
 /// What is done to an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
