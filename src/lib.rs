@@ -6,6 +6,7 @@
 // Floor 0: pure. No clock, no I/O.
 pub mod names;
 pub mod plan;
+pub mod rpc;
 pub mod specs;
 pub mod status;
 pub mod telemetry;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{AppName, InstanceId, NodeName, SpecDigest};
 use crate::specs::AppSpec;
 use crate::specs::app_spec::StopPolicy;
+pub use crate::status::Usage;
 
 /// Everything a runtime needs to start one instance.
 #[derive(Debug, Clone)]
@@ -107,19 +108,6 @@ impl fmt::Display for Exit {
         }
         Ok(())
     }
-}
-
-/// What an app's whole tree uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Usage {
-    /// CPU time since the instance began, in milliseconds.
-    pub cpu_ms: u64,
-    /// Resident memory, in bytes.
-    pub memory_bytes: u64,
-    /// Open file descriptors.
-    pub open_files: u64,
-    /// Processes.
-    pub processes: u64,
 }
 
 /// Why a runtime could not do what was asked.

@@ -302,3 +302,16 @@ pub enum BlockedKind {
     /// Its signature does not hold.
     Signature,
 }
+
+/// What an app's whole tree uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU time since the instance began, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory, in bytes.
+    pub memory_bytes: u64,
+    /// Open file descriptors.
+    pub open_files: u64,
+    /// Processes.
+    pub processes: u64,
+}
