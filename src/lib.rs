@@ -13,3 +13,6 @@ pub mod telemetry;
 
 // Floor 2: what touches the world.
 pub mod runtime;
+
+// Floor 4: the node and its doors.
+pub mod control;
