@@ -2,6 +2,8 @@
 //!
 //! Three axes for an app: what runs ([`RunState`]), whether it is what git asks for ([`SyncState`]), how it fares ([`HealthState`]).
 
+pub mod headline;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

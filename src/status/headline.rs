@@ -1,0 +1,193 @@
+//! A node's headline from what is known of its apps and its repository. Pure; the worst wins.
+
+use super::{AppState, Blocked, BlockedKind, HealthState, NodeState, RunState, SyncState};
+
+/// What the headline is made from, beside the apps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// A commit's specs have been read.
+    pub has_specs: bool,
+    /// The first reconcile since the start has ended.
+    pub has_reconciled: bool,
+    /// Why the last fetch or the reading of the repository failed.
+    pub source_error: Option<&'a str>,
+    /// What waits for an operator's word.
+    pub blocked: Option<&'a Blocked>,
+    /// A mistake that no app can be blamed for.
+    pub stray_mistake: Option<&'a str>,
+    /// Git is not applied to the whole node.
+    pub is_suspended: bool,
+    /// The state on disk was set aside or cannot be written.
+    pub store_error: Option<&'a str>,
+}
+
+/// Counts and headline of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headline {
+    /// The headline.
+    pub status: NodeState,
+    /// Its cause, and the apps that do not count, in one sentence.
+    pub reason: Option<String>,
+    /// Apps that this node knows.
+    pub app_count: usize,
+    /// Those that are healthy.
+    pub healthy_count: usize,
+    /// Those that gave up or have a bad spec.
+    pub failed_count: usize,
+    /// Those with work left.
+    pub pending_count: usize,
+}
+
+/// At most so many names are listed before "and N more".
+const NAMES_MAX: usize = 5;
+
+#[derive(Default)]
+struct Tally<'a> {
+    failed: Vec<&'a str>,
+    bad_spec: Vec<&'a str>,
+    unhealthy: Vec<&'a str>,
+    backoff: Vec<&'a str>,
+    pending: Vec<&'a str>,
+    suspended: Vec<&'a str>,
+    stopped: Vec<&'a str>,
+    healthy_count: usize,
+    app_count: usize,
+}
+
+/// The headline for `apps` in `surroundings`.
+#[must_use]
+pub fn headline<'a>(
+    apps: impl IntoIterator<Item = &'a AppState>,
+    surroundings: Surroundings<'_>,
+) -> Headline {
+    let mut tally = Tally::default();
+    for app in apps {
+        tally.count(app);
+    }
+    let (status, causes) = tally.judge(surroundings);
+    let mut sentences = causes;
+    sentences.extend(named("suspended", &tally.suspended));
+    sentences.extend(named("stopped by hand", &tally.stopped));
+    if surroundings.is_suspended {
+        sentences.push("git is not applied: the node is suspended".to_owned());
+    }
+    Headline {
+        status,
+        reason: if sentences.is_empty() {
+            None
+        } else {
+            Some(sentences.join("; "))
+        },
+        app_count: tally.app_count,
+        healthy_count: tally.healthy_count,
+        failed_count: tally.failed.len() + tally.bad_spec.len(),
+        pending_count: tally.pending.len(),
+    }
+}
+
+impl<'a> Tally<'a> {
+    fn count(&mut self, app: &'a AppState) {
+        let name = app.name.as_str();
+        self.app_count += 1;
+        if app.health == HealthState::Healthy {
+            self.healthy_count += 1;
+        }
+        if app.sync == SyncState::Error {
+            return self.bad_spec.push(name);
+        }
+        match app.status {
+            RunState::Failed => self.failed.push(name),
+            RunState::Invalid => self.bad_spec.push(name),
+            RunState::Backoff => self.backoff.push(name),
+            RunState::Stopped if app.sync == SyncState::Suspended => self.stopped.push(name),
+            _ if app.sync == SyncState::Suspended => self.suspended.push(name),
+            RunState::Running if app.health == HealthState::Unhealthy => self.unhealthy.push(name),
+            RunState::Running | RunState::Stopped if app.sync == SyncState::Synced => {}
+            RunState::Pending
+            | RunState::Waiting
+            | RunState::Fetching
+            | RunState::Starting
+            | RunState::Running
+            | RunState::Upgrading
+            | RunState::Stopping
+            | RunState::Stopped => self.pending.push(name),
+        }
+    }
+
+    fn judge(&self, around: Surroundings<'_>) -> (NodeState, Vec<String>) {
+        let mut causes = Vec::new();
+        causes.extend(named("failed", &self.failed));
+        causes.extend(named("with a mistake in the spec", &self.bad_spec));
+        causes.extend(named("unhealthy", &self.unhealthy));
+        causes.extend(named("in back-off", &self.backoff));
+        causes.extend(around.stray_mistake.map(str::to_owned));
+        causes.extend(around.blocked.map(blocked_sentence));
+        causes.extend(
+            around
+                .source_error
+                .map(|error| format!("the repository cannot be used: {error}")),
+        );
+        causes.extend(around.store_error.map(str::to_owned));
+        if !around.has_specs {
+            let status = if around.source_error.is_some() {
+                NodeState::Error
+            } else {
+                NodeState::Initializing
+            };
+            return (status, causes);
+        }
+        if !causes.is_empty() {
+            return (NodeState::Degraded, causes);
+        }
+        if !around.has_reconciled {
+            return (NodeState::Ready, causes);
+        }
+        if self.pending.is_empty() {
+            return (NodeState::Synced, causes);
+        }
+        (
+            NodeState::Pending,
+            named("with work left", &self.pending).into_iter().collect(),
+        )
+    }
+}
+
+fn blocked_sentence(blocked: &Blocked) -> String {
+    let commit = blocked.commit.short();
+    match blocked.kind {
+        BlockedKind::Prune => {
+            format!(
+                "{commit} would remove {} apps; to accept it: {}",
+                blocked.apps.len(),
+                blocked.accept
+            )
+        }
+        BlockedKind::History => {
+            format!(
+                "{commit} does not descend from the accepted commit; to accept it: {}",
+                blocked.accept
+            )
+        }
+        BlockedKind::Signature => format!("{commit} has no good signature"),
+    }
+}
+
+/// "2 apps failed: a, b".
+fn named(what: &str, names: &[&str]) -> Option<String> {
+    let shown = names
+        .get(..names.len().min(NAMES_MAX))
+        .unwrap_or_default()
+        .join(", ");
+    let apps = if names.len() == 1 { "app" } else { "apps" };
+    match names.len() {
+        0 => None,
+        count if count > NAMES_MAX => Some(format!(
+            "{count} {apps} {what}: {shown} and {} more",
+            count - NAMES_MAX
+        )),
+        count => Some(format!("{count} {apps} {what}: {shown}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::*;
+use crate::names::CommitId;
+
+fn app(name: &str, status: RunState, sync: SyncState, health: HealthState) -> AppState {
+    AppState {
+        name: name.parse().unwrap(),
+        version: None,
+        description: None,
+        icon: None,
+        status,
+        sync,
+        health,
+        started_at: None,
+        restarts: 0,
+        isolation: "process".into(),
+        os_pid: None,
+        node: "n1".into(),
+        path: None,
+        env: std::collections::BTreeMap::new(),
+        digest: None,
+        commit: None,
+        desired_version: None,
+        last_error: None,
+        manual: false,
+        next_try_at: None,
+        waits_for: Vec::new(),
+        not_enforced: Vec::new(),
+    }
+}
+
+fn settled() -> Surroundings<'static> {
+    Surroundings {
+        has_specs: true,
+        has_reconciled: true,
+        ..Surroundings::default()
+    }
+}
+
+#[test]
+fn the_worst_wins() {
+    use HealthState as H;
+    use RunState as R;
+    use SyncState as S;
+    let good = app("a", R::Running, S::Synced, H::Healthy);
+    let cases: &[(AppState, NodeState)] = &[
+        (app("b", R::Running, S::Synced, H::Healthy), NodeState::Synced),
+        (app("b", R::Stopped, S::Synced, H::Unknown), NodeState::Synced),
+        (app("b", R::Stopped, S::Suspended, H::Unknown), NodeState::Synced),
+        (app("b", R::Running, S::Suspended, H::Healthy), NodeState::Synced),
+        (
+            app("b", R::Running, S::Reconciling, H::Healthy),
+            NodeState::Pending,
+        ),
+        (app("b", R::Starting, S::Missing, H::Unknown), NodeState::Pending),
+        (app("b", R::Waiting, S::Missing, H::Unknown), NodeState::Pending),
+        (app("b", R::Running, S::Synced, H::Unhealthy), NodeState::Degraded),
+        (app("b", R::Backoff, S::Synced, H::Unknown), NodeState::Degraded),
+        (app("b", R::Failed, S::Synced, H::Unknown), NodeState::Degraded),
+        (app("b", R::Failed, S::Suspended, H::Unknown), NodeState::Degraded),
+        (app("b", R::Running, S::Error, H::Healthy), NodeState::Degraded),
+        (app("b", R::Invalid, S::Error, H::Unknown), NodeState::Degraded),
+    ];
+    for (other, expected) in cases {
+        let found = headline([&good, other], settled());
+        assert_eq!(found.status, *expected, "{other:?}");
+        assert_eq!(found.app_count, 2);
+    }
+}
+
+#[test]
+fn before_there_are_specs_the_source_decides() {
+    let error = Surroundings {
+        source_error: Some("no such host"),
+        ..Surroundings::default()
+    };
+    assert_eq!(
+        headline([], Surroundings::default()).status,
+        NodeState::Initializing
+    );
+    assert_eq!(headline([], error).status, NodeState::Error);
+    assert_eq!(
+        headline(
+            [],
+            Surroundings {
+                has_specs: true,
+                ..Surroundings::default()
+            }
+        )
+        .status,
+        NodeState::Ready
+    );
+}
+
+#[test]
+fn a_failed_fetch_degrades_and_says_why() {
+    let found = headline(
+        [],
+        Surroundings {
+            source_error: Some("no such host"),
+            ..settled()
+        },
+    );
+    assert_eq!(found.status, NodeState::Degraded);
+    assert_eq!(
+        found.reason.as_deref(),
+        Some("the repository cannot be used: no such host")
+    );
+}
+
+#[test]
+fn suspended_and_stopped_apps_are_named_though_they_do_not_count() {
+    let held = [
+        app("a", RunState::Running, SyncState::Suspended, HealthState::Healthy),
+        app("b", RunState::Stopped, SyncState::Suspended, HealthState::Unknown),
+    ];
+    let found = headline(&held, settled());
+    assert_eq!(
+        found.reason.as_deref(),
+        Some("1 app suspended: a; 1 app stopped by hand: b")
+    );
+}
+
+#[test]
+fn what_is_blocked_says_how_to_accept_it() {
+    let commit: CommitId = "a".repeat(40).parse().unwrap();
+    let blocked = Blocked {
+        kind: BlockedKind::Prune,
+        commit,
+        apps: Vec::new(),
+        accept: "osier reconcile --prune".into(),
+    };
+    let found = headline(
+        [],
+        Surroundings {
+            blocked: Some(&blocked),
+            ..settled()
+        },
+    );
+    assert_eq!(found.status, NodeState::Degraded);
+    assert!(found.reason.unwrap().ends_with("osier reconcile --prune"));
+}
