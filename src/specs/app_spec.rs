@@ -4,13 +4,21 @@
 //! default restarts nothing. Defaults live in the methods that resolve a group ([`Restart::policy`], [`Stop::policy`], …).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{ByteSize, Signal, Span};
+use super::values::{ByteSize, Span};
 use crate::names::{AppName, SpecDigest, Version};
+
+mod artefact;
+mod policies;
+
+pub use artefact::{ConfigFile, Reload, Secret, Sha256, Source};
+pub use policies::{
+    Backoff, Health, HealthKind, Restart, RestartPolicy, RestartType, Stop, StopPolicy, Upgrade,
+    UpgradeFailure, UpgradeStrategy,
+};
 
 /// One app, resolved for one node: defaults of `osier.yaml` and overrides merged, `${…}` expanded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -162,169 +170,6 @@ pub enum Icon {
     },
 }
 
-/// Where an artefact comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase", tag = "type", deny_unknown_fields)]
-pub enum Source {
-    /// Nothing is fetched: `command` names what is installed.
-    None {},
-    /// A folder beside the spec, written out from the commit's tree, or an absolute one that `[sources] paths` allows.
-    Path {
-        /// The folder.
-        path: String,
-    },
-    /// An archive or executable by URL.
-    Release {
-        /// The address.
-        url: String,
-        /// 64 lower-case hex digits, or one digest for each target.
-        sha256: Sha256,
-    },
-    /// A git repository, built on the node.
-    Git {
-        /// The repository.
-        url: String,
-        /// Commit, tag or branch.
-        #[serde(rename = "ref")]
-        reference: String,
-        /// The command that builds it, run as an app is run.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        build: Vec<String>,
-        /// How long that may take; default 30 m.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        build_timeout: Option<Span>,
-    },
-    /// A crate, installed with cargo.
-    Crate {
-        /// The crate; default the app's name.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-        /// Which binaries; default all.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        bins: Vec<String>,
-    },
-    /// A container image.
-    Oci {
-        /// Its name.
-        image: String,
-        /// Its digest.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        digest: Option<String>,
-    },
-    /// Content by id: any peer that holds it serves it.
-    Mesh {
-        /// The content id.
-        mcid: String,
-    },
-}
-
-impl Source {
-    /// The word in the spec.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::None {} => "none",
-            Self::Path { .. } => "path",
-            Self::Release { .. } => "release",
-            Self::Git { .. } => "git",
-            Self::Crate { .. } => "crate",
-            Self::Oci { .. } => "oci",
-            Self::Mesh { .. } => "mesh",
-        }
-    }
-}
-
-/// A release's digest, or one for each target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Sha256 {
-    /// For all targets.
-    One(String),
-    /// By target triple.
-    ByTarget(BTreeMap<String, String>),
-}
-
-/// An encrypted file in the spec's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Secret {
-    /// Relative to the spec's folder.
-    pub path: String,
-    /// Hand over a path in place of the value.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub file: bool,
-}
-
-/// A file from the spec's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigFile {
-    /// Relative to the spec's folder.
-    pub from: String,
-    /// What a change does; default a new process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reload: Option<Reload>,
-}
-
-/// How an app takes a changed config file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Reload {
-    /// It gets the signal HUP.
-    Signal,
-}
-
-/// How to learn whether an app is well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Health {
-    /// Which probe; default http.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<HealthKind>,
-    /// http, tcp: default 8080.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// http.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// command.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
-    /// custom: the name that the host registered (bc_gitops: the module).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub module: Option<String>,
-    /// notify: the longest silence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub watchdog: Option<Span>,
-    /// Default 30 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<Span>,
-    /// Default 5 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Span>,
-    /// Default 0 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial_delay: Option<Span>,
-    /// Default 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure_threshold: Option<u32>,
-    /// Default 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub success_threshold: Option<u32>,
-}
-
-/// Which probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum HealthKind {
-    Http,
-    Tcp,
-    Command,
-    Notify,
-    Custom,
-}
-
 /// Which runtime runs an app.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -393,152 +238,6 @@ pub struct Sandbox {
     pub writable: Vec<String>,
 }
 
-/// What happens when an app ends.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Restart {
-    /// Default permanent.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<RestartType>,
-    /// Restarts that are allowed within `period`; default 5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intensity: Option<u32>,
-    /// Default 60 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<Span>,
-    /// The waits in between.
-    #[serde(default, skip_serializing_if = "Backoff::is_empty")]
-    pub backoff: Backoff,
-}
-
-/// The waits between restarts: doubling from `initial` to `max`, ±20 %.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Backoff {
-    /// Default 1 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial: Option<Span>,
-    /// Default 5 m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<Span>,
-}
-
-/// When an app is restarted (OTP's restart types).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RestartType {
-    /// Always.
-    Permanent,
-    /// After an abnormal end.
-    Transient,
-    /// Never.
-    Temporary,
-}
-
-/// [`Restart`] with every default in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartPolicy {
-    /// When.
-    pub kind: RestartType,
-    /// How many within `period`.
-    pub intensity: u32,
-    /// The sliding window; also the healthy time after which back-off begins anew.
-    pub period: Duration,
-    /// The first wait.
-    pub backoff_initial: Duration,
-    /// The longest wait.
-    pub backoff_max: Duration,
-}
-
-impl Restart {
-    /// With defaults: permanent, 5 in 60 s (OTP's 1 in 5 s is too tight for processes), 1 s to 5 m.
-    #[must_use]
-    pub fn policy(&self) -> RestartPolicy {
-        RestartPolicy {
-            kind: self.kind.unwrap_or(RestartType::Permanent),
-            intensity: self.intensity.unwrap_or(5),
-            period: self.period.map_or(Duration::from_secs(60), Span::get),
-            backoff_initial: self.backoff.initial.map_or(Duration::from_secs(1), Span::get),
-            backoff_max: self.backoff.max.map_or(Duration::from_secs(300), Span::get),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How an app is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stop {
-    /// Default TERM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<Signal>,
-    /// How long before KILL; default 10 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Span>,
-}
-
-/// [`Stop`] with every default in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopPolicy {
-    /// The signal that asks.
-    pub signal: Signal,
-    /// How long the app has before KILL.
-    pub grace: Duration,
-}
-
-impl Stop {
-    /// With defaults: TERM, 10 s.
-    #[must_use]
-    pub fn policy(&self) -> StopPolicy {
-        StopPolicy {
-            signal: self.signal.unwrap_or(Signal::Term),
-            grace: self.timeout.map_or(Duration::from_secs(10), Span::get),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How a new version takes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Upgrade {
-    /// Default restart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<UpgradeStrategy>,
-    /// How long the new version has to become healthy; default 60 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health_timeout: Option<Span>,
-    /// Default rollback.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_failure: Option<UpgradeFailure>,
-}
-
-/// How a new version takes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum UpgradeStrategy {
-    /// Stop the old, start the new.
-    Restart,
-    /// The new one beside the old one on its own sockets; users move when it is healthy.
-    Handover,
-}
-
-/// What happens when the new version does not become healthy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum UpgradeFailure {
-    /// Back to the last good version.
-    Rollback,
-    /// Stay as it is.
-    Halt,
-}
-
 /// Which nodes run an app: both conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -569,11 +268,20 @@ pub struct Rollout {
     pub on_failure: Option<UpgradeFailure>,
 }
 
-macro_rules! empty_when_default {
-    ($($name:ident),*) => { $(impl $name {
-        fn is_empty(&self) -> bool {
-            *self == Self::default()
-        }
-    })* };
+impl Limits {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
-empty_when_default!(Limits, Sandbox, Backoff, Upgrade, Placement);
+
+impl Sandbox {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Placement {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

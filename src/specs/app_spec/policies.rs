@@ -1,0 +1,219 @@
+//! How an app is kept: its health, and what happens when it ends, is stopped or gets a new version.
+//!
+//! Defaults live in the methods that resolve a group.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::specs::values::{Signal, Span};
+
+/// How to learn whether an app is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Which probe; default http.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<HealthKind>,
+    /// http, tcp: default 8080.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// http.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// custom: the name that the host registered (bc_gitops: the module).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// notify: the longest silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Span>,
+    /// Default 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
+    /// Default 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Default 0 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<Span>,
+    /// Default 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_threshold: Option<u32>,
+    /// Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_threshold: Option<u32>,
+}
+
+/// Which probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum HealthKind {
+    Http,
+    Tcp,
+    Command,
+    Notify,
+    Custom,
+}
+
+/// What happens when an app ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// Default permanent.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RestartType>,
+    /// Restarts that are allowed within `period`; default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<u32>,
+    /// Default 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Span>,
+    /// The waits in between.
+    #[serde(default, skip_serializing_if = "Backoff::is_empty")]
+    pub backoff: Backoff,
+}
+
+/// The waits between restarts: doubling from `initial` to `max`, ±20 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// Default 1 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Span>,
+    /// Default 5 m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Span>,
+}
+
+impl Backoff {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// When an app is restarted (OTP's restart types).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RestartType {
+    /// Always.
+    Permanent,
+    /// After an abnormal end.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// [`Restart`] with every default in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// When.
+    pub kind: RestartType,
+    /// How many within `period`.
+    pub intensity: u32,
+    /// The sliding window; also the healthy time after which back-off begins anew.
+    pub period: Duration,
+    /// The first wait.
+    pub backoff_initial: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+}
+
+impl Restart {
+    /// With defaults: permanent, 5 in 60 s (OTP's 1 in 5 s is too tight for processes), 1 s to 5 m.
+    #[must_use]
+    pub fn policy(&self) -> RestartPolicy {
+        RestartPolicy {
+            kind: self.kind.unwrap_or(RestartType::Permanent),
+            intensity: self.intensity.unwrap_or(5),
+            period: self.period.map_or(Duration::from_secs(60), Span::get),
+            backoff_initial: self.backoff.initial.map_or(Duration::from_secs(1), Span::get),
+            backoff_max: self.backoff.max.map_or(Duration::from_secs(300), Span::get),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How an app is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Default TERM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// How long before KILL; default 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+}
+
+/// [`Stop`] with every default in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// The signal that asks.
+    pub signal: Signal,
+    /// How long the app has before KILL.
+    pub grace: Duration,
+}
+
+impl Stop {
+    /// With defaults: TERM, 10 s.
+    #[must_use]
+    pub fn policy(&self) -> StopPolicy {
+        StopPolicy {
+            signal: self.signal.unwrap_or(Signal::Term),
+            grace: self.timeout.map_or(Duration::from_secs(10), Span::get),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a new version takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// Default restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<UpgradeStrategy>,
+    /// How long the new version has to become healthy; default 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_timeout: Option<Span>,
+    /// Default rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<UpgradeFailure>,
+}
+
+impl Upgrade {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a new version takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpgradeStrategy {
+    /// Stop the old, start the new.
+    Restart,
+    /// The new one beside the old one on its own sockets; users move when it is healthy.
+    Handover,
+}
+
+/// What happens when the new version does not become healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpgradeFailure {
+    /// Back to the last good version.
+    Rollback,
+    /// Stay as it is.
+    Halt,
+}
