@@ -12,7 +12,9 @@ pub mod status;
 pub mod telemetry;
 
 // Floor 2: what touches the world.
+pub mod clock;
 pub mod runtime;
+pub mod source;
 
 // Floor 4: the node and its doors.
 pub mod control;
