@@ -2,27 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use crate::status::time::rfc3339;
+
 /// Milliseconds since the epoch.
 #[must_use]
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A moment as RFC 3339 in UTC, with milliseconds.
-#[must_use]
-pub fn rfc3339(at_ms: u64) -> String {
-    let at_ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| "?".to_owned(), |at| format!("{at:.3}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_reads_as_rfc_3339() {
-        assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
-        assert_eq!(rfc3339(u64::MAX), "?");
-    }
 }

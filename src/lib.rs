@@ -4,6 +4,7 @@
 //! Modules stand on floors and import only from their own floor or from one below; `docs/architecture.md` is the map.
 
 // Floor 0: pure. No clock, no I/O.
+pub mod lifecycle;
 pub mod names;
 pub mod plan;
 pub mod rpc;
@@ -15,6 +16,9 @@ pub mod telemetry;
 pub mod clock;
 pub mod runtime;
 pub mod source;
+
+// Floor 3: the actors.
+pub mod actors;
 
 // Floor 4: the node and its doors.
 pub mod control;

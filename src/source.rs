@@ -1,3 +1,31 @@
 //! How an app's artefact comes to the node. Today: a folder of the specs repository; downloads come later.
 
 pub mod folder;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::specs::DesiredApp;
+
+/// Why an artefact cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ArtefactError {
+    /// A stable code such as `osier::source::not_found`.
+    pub code: String,
+    /// What, where and why, for a person.
+    pub message: String,
+}
+
+/// The future of [`Artefacts::fetch`].
+pub type FetchFuture = Pin<Box<dyn Future<Output = Result<PathBuf, ArtefactError>> + Send>>;
+
+/// Brings an app's artefact onto the node and says where it lies. Asked only for sources other than `none`.
+///
+/// Asking again for the same digest is cheap and gives the same folder. The future is cancel-safe.
+pub trait Artefacts: Send + Sync + 'static {
+    /// The folder of `app`'s artefact.
+    fn fetch(&self, app: Arc<DesiredApp>) -> FetchFuture;
+}

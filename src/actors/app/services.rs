@@ -1,0 +1,139 @@
+//! Everything that an app actor works with, shared by all of them, and what outlives an incarnation of one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dashmap::DashMap;
+use tokio::sync::Mutex;
+
+use super::SteadyClock;
+use crate::actors::board::Board;
+use crate::lifecycle::{AppRecord, Target};
+use crate::names::{AppName, NodeName};
+use crate::runtime::{DynRuntime, Runtimes, Usage};
+use crate::source::Artefacts;
+use crate::specs::DesiredApp;
+use crate::specs::app_spec::Isolation;
+use crate::status::AppState;
+use crate::telemetry::EventSink;
+
+/// Keeps what must survive the daemon. Both calls return at once; the store writes behind.
+pub trait AppRecords: Send + Sync + 'static {
+    /// Keeps `record` in the place of the one before.
+    fn save(&self, app: &AppName, record: Arc<AppRecord>);
+    /// The app is gone from this node.
+    fn forget(&self, app: &AppName);
+}
+
+/// What app actors work with.
+pub struct AppServices {
+    /// The node's name.
+    pub node: NodeName,
+    /// The node's data directory: `apps/NAME` below it is the app's own.
+    pub data_dir: PathBuf,
+    /// The ways to run an app.
+    pub runtimes: Runtimes,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// What survives the daemon.
+    pub records: Arc<dyn AppRecords>,
+    /// What everybody may read.
+    pub board: Arc<Board>,
+    /// Told of each transition, and when an actor starts without a target. Must not block.
+    pub report: Arc<dyn Fn(AppReport) + Send + Sync>,
+    /// Where artefacts come from.
+    pub artefacts: Arc<dyn Artefacts>,
+    /// One clock for all.
+    pub clock: SteadyClock,
+    /// What outlives an incarnation of an actor. `Default`, and nobody else's business.
+    pub turns: Turns,
+}
+
+impl AppServices {
+    /// The runtime that runs an app of this isolation, if this node has it.
+    #[must_use]
+    pub fn runtime(&self, isolation: &Isolation) -> Option<&Arc<dyn DynRuntime>> {
+        self.runtimes.get(isolation.as_str())
+    }
+
+    /// What an app's tree uses now, where its runtime can tell.
+    pub async fn usage(&self, app: &AppName) -> Option<Usage> {
+        let state = self.board.get(app)?;
+        self.runtimes.get(&state.isolation)?.usage(app).await
+    }
+}
+
+/// One app's transition, for the reconciler.
+#[derive(Debug, Clone)]
+pub struct AppReport {
+    /// Which app.
+    pub app: AppName,
+    /// The target that this is about. None: the actor has just started and asks for its target.
+    pub target: Option<Arc<Target>>,
+    /// What runs, or ran last.
+    pub applied: Option<Arc<DesiredApp>>,
+    /// Its published state.
+    pub state: Arc<AppState>,
+    /// Nothing is left to do for this target: it runs as asked, or is stopped, failed or invalid for good.
+    pub settled: bool,
+    /// Dependants may start: it is healthy, or has ended with 0 and is done.
+    pub satisfied: bool,
+    /// It is off the node; the actor ends by itself. Final.
+    pub gone: bool,
+    /// It gave up.
+    pub failed: bool,
+}
+
+/// What the creator of an actor saw of the app in its runtime just now. Spares the first incarnation a look; later ones
+/// always look.
+#[derive(Debug, Clone, Default)]
+pub struct FirstLook(Arc<AtomicBool>);
+
+impl FirstLook {
+    /// Nobody has looked.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::default()
+    }
+
+    /// `current_state` of every runtime was read, after the last actor of this app was gone, and the app was not in it.
+    #[must_use]
+    pub fn nothing_runs() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// True at most once.
+    pub(super) fn take_nothing_runs(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// What outlives an incarnation of an app actor: whose turn it is to touch the app's processes, and the newest record.
+#[derive(Debug, Default)]
+pub struct Turns {
+    apps: DashMap<AppName, Turn>,
+}
+
+/// One app's turn. Whoever holds the lock is the only one who starts, stops or looks for its instances.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn {
+    pub(super) lock: Arc<Mutex<()>>,
+    pub(super) record: Option<Arc<AppRecord>>,
+}
+
+impl Turns {
+    pub(super) fn of(&self, app: &AppName) -> Turn {
+        self.apps.entry(app.clone()).or_default().clone()
+    }
+
+    pub(super) fn remember(&self, app: &AppName, record: Arc<AppRecord>) {
+        if let Some(mut turn) = self.apps.get_mut(app) {
+            turn.record = Some(record);
+        }
+    }
+
+    pub(super) fn forget(&self, app: &AppName) {
+        self.apps.remove(app);
+    }
+}

@@ -1,0 +1,44 @@
+//! What must survive the actor and the daemon: everything that cannot be found again by looking.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{CommitId, InstanceId, SpecDigest};
+use crate::rpc::procedures::PastExit;
+use crate::specs::DesiredApp;
+use crate::status::AppError;
+
+/// How many past ends are kept of an app, for `show` and `why`.
+pub const PAST_EXITS_MAX: usize = 20;
+
+/// One app's memory. Written at each transition that changes it, read when its actor starts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppRecord {
+    /// What runs, or ran last.
+    pub applied: Option<Arc<DesiredApp>>,
+    /// The commit that asked for it.
+    pub commit: Option<CommitId>,
+    /// The instance that runs it. In-place changes of `applied` are in force in this instance alone.
+    pub instance: Option<InstanceId>,
+    /// Stopped by hand, when this digest was asked for. Holds until `start` or another digest.
+    pub stopped_by_hand: Option<SpecDigest>,
+    /// It gave up on this digest.
+    pub failed: Option<SpecDigest>,
+    /// It ended and is done with this digest (transient and temporary apps).
+    pub finished: Option<SpecDigest>,
+    /// Automatic restarts since it was deployed.
+    pub restarts: u64,
+    /// When the restarts within the current period were decided, milliseconds since the epoch.
+    pub restarted_at_ms: VecDeque<u64>,
+    /// How many restarts came one after the other without a healthy period between them.
+    pub streak: u32,
+    /// The next try is due then, milliseconds since the epoch.
+    pub next_try_at_ms: Option<u64>,
+    /// What went wrong last and is not over.
+    pub last_error: Option<AppError>,
+    /// Its newest ends, oldest first, at most [`PAST_EXITS_MAX`].
+    pub past_exits: VecDeque<PastExit>,
+}
