@@ -1,0 +1,13 @@
+//! All integration tests in one binary: one link instead of one for each area.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails; the helpers of tests are tests too"
+)]
+
+#[path = "../support/memory_tree.rs"]
+mod memory_tree;
+mod specs_load;
