@@ -8,6 +8,8 @@
     reason = "a test that cannot go on fails; the helpers of tests are tests too"
 )]
 
+mod floors;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
+mod project;
 mod specs_load;
