@@ -138,17 +138,6 @@ fn every_module_stands_on_a_floor_and_imports_only_downwards() {
 }
 
 #[test]
-fn the_table_names_no_module_that_is_gone() {
-    let floors = floors_of(&std::fs::read_to_string(root().join("docs/architecture.md")).unwrap());
-    let present: BTreeSet<String> = sources()
-        .iter()
-        .filter_map(|file| module_path(file).first().cloned())
-        .collect();
-    let gone: Vec<&String> = floors.keys().filter(|name| !present.contains(*name)).collect();
-    assert!(gone.is_empty(), "in the table, but not in src/: {gone:?}");
-}
-
-#[test]
 fn an_upward_import_is_found_in_every_way_to_write_it() {
     let floors = BTreeMap::from([
         ("low".to_owned(), 0),
