@@ -7,6 +7,7 @@
 pub mod lifecycle;
 pub mod names;
 pub mod plan;
+pub mod repo_url;
 pub mod rpc;
 pub mod specs;
 pub mod status;
@@ -14,6 +15,7 @@ pub mod telemetry;
 
 // Floor 2: what touches the world.
 pub mod clock;
+pub mod git;
 pub mod runtime;
 pub mod source;
 

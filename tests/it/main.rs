@@ -5,11 +5,10 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    missing_docs,
     reason = "a test that cannot go on fails; the helpers of tests are tests too"
 )]
 
-mod floors;
-#[path = "../support/memory_tree.rs"]
-mod memory_tree;
-mod project;
-mod specs_load;
+mod git_file;
+#[path = "../support/git_source.rs"]
+mod git_source;

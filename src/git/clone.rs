@@ -1,0 +1,281 @@
+//! Our bare clone on the disk: where it lies, how it is opened, what a killed predecessor left behind, how it is
+//! exchanged for a fresh one.
+//!
+//! ```text
+//! FOLDER/            0700
+//!   current/         the bare repository in use
+//!   fresh/           one that is being filled; thrown away at the next open
+//!   old/             the former one, between two renames of an exchange
+//!   damaged/         the last one that was set aside, for whoever wants to know why
+//! ```
+//! The repository is written by hand (four files) and opened isolated: no system or user configuration, no `GIT_*`
+//! variables, no hooks.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gix::ThreadSafeRepository;
+use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+
+use super::error::{GitError, chain_text};
+use crate::names::CommitId;
+
+/// The branch's head as it was fetched last.
+pub(super) const FETCHED_REF: &str = "refs/osier/fetched";
+/// The commit that this node accepted last.
+pub(super) const ACCEPTED_REF: &str = "refs/osier/accepted";
+
+/// Packs and lines of `shallow` at which the clone is exchanged for a fresh one: each fetch with news adds one of both,
+/// and every lookup of an absent object asks every pack.
+#[expect(dead_code, reason = "used from the next commit on")]
+pub(super) const PACKS_MAX: usize = 32;
+
+/// The largest object that is ever unpacked: a hostile pack may claim any size.
+const OBJECT_BYTES_MAX: u64 = 256 << 20;
+
+/// The folder that holds the clone and its predecessors.
+#[derive(Debug, Clone)]
+pub(super) struct CloneFolder(PathBuf);
+
+impl CloneFolder {
+    /// The folder at `path`, made if need be, with what a killed predecessor left behind put in order.
+    pub(super) fn prepare(path: &Path) -> Result<Self, GitError> {
+        make_private(path)?;
+        let folder = Self(path.to_owned());
+        remove_all(&folder.fresh())?;
+        if !folder.current().exists() && folder.old().exists() {
+            // Killed between the two renames of an exchange: the former clone is whole.
+            rename(&folder.old(), &folder.current())?;
+        }
+        remove_all(&folder.old())?;
+        Ok(folder)
+    }
+
+    pub(super) fn current(&self) -> PathBuf {
+        self.0.join("current")
+    }
+
+    pub(super) fn fresh(&self) -> PathBuf {
+        self.0.join("fresh")
+    }
+
+    fn old(&self) -> PathBuf {
+        self.0.join("old")
+    }
+
+    fn damaged(&self) -> PathBuf {
+        self.0.join("damaged")
+    }
+
+    /// Opens the clone; where there is none, or one that git would not recognise, an empty one takes its place.
+    pub(super) fn open_or_create(&self) -> Result<ThreadSafeRepository, GitError> {
+        let current = self.current();
+        if current.exists() {
+            remove_leftovers(&current)?;
+            match open(&current) {
+                Ok(repository) => return Ok(repository),
+                Err(reason) => {
+                    tracing::warn!(path = %current.display(), reason, "the local clone is damaged and is set aside");
+                    self.set_aside()?;
+                }
+            }
+        }
+        create(&current, gix::hash::Kind::Sha1)
+    }
+
+    /// Puts a damaged clone out of the way; only the last one is kept.
+    pub(super) fn set_aside(&self) -> Result<(), GitError> {
+        remove_all(&self.damaged())?;
+        rename(&self.current(), &self.damaged())
+    }
+
+    /// An empty repository to be filled, in `fresh/`.
+    pub(super) fn create_fresh(&self, hash: gix::hash::Kind) -> Result<ThreadSafeRepository, GitError> {
+        remove_all(&self.fresh())?;
+        create(&self.fresh(), hash)
+    }
+
+    /// Puts `fresh/` in the place of `current/` by renaming. A kill at any moment leaves one whole clone.
+    pub(super) fn exchange(&self) -> Result<ThreadSafeRepository, GitError> {
+        let current = self.current();
+        remove_all(&self.old())?;
+        if current.exists() {
+            rename(&current, &self.old())?;
+        }
+        rename(&self.fresh(), &current)?;
+        remove_all(&self.old())?;
+        open(&current).map_err(|reason| GitError::Damaged {
+            path: current,
+            reason,
+        })
+    }
+}
+
+/// Opens the bare repository at `path`, isolated from the machine's configuration.
+pub(super) fn open(path: &Path) -> Result<ThreadSafeRepository, String> {
+    gix::open::Options::isolated()
+        .open_path_as_is(true)
+        .with(gix::sec::Trust::Full)
+        .config_overrides([
+            "core.logAllRefUpdates=false".to_owned(),
+            "gc.auto=0".to_owned(),
+            format!("gitoxide.objects.allocLimit={OBJECT_BYTES_MAX}"),
+        ])
+        .open(path)
+        .map_err(|error| chain_text(&error))
+}
+
+fn create(path: &Path, hash: gix::hash::Kind) -> Result<ThreadSafeRepository, GitError> {
+    make_private(path)?;
+    for folder in ["objects/pack", "objects/info", "refs/osier"] {
+        let folder = path.join(folder);
+        fs::create_dir_all(&folder).map_err(|error| GitError::io("create", &folder, &error))?;
+    }
+    let config = match hash {
+        gix::hash::Kind::Sha256 => {
+            "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n"
+        }
+        _ => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+    };
+    write(&path.join("config"), config)?;
+    write(&path.join("HEAD"), "ref: refs/osier/fetched\n")?;
+    open(path).map_err(|reason| GitError::Damaged {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+/// The commit that `name` points to.
+pub(super) fn read_ref(repository: &gix::Repository, name: &str) -> Result<Option<gix::ObjectId>, GitError> {
+    let damaged = |error: gix::Error| GitError::Damaged {
+        path: repository.path().to_owned(),
+        reason: chain_text(&error),
+    };
+    let Some(reference) = repository.try_find_reference(name).map_err(damaged)? else {
+        return Ok(None);
+    };
+    Ok(reference.target().try_id().map(ToOwned::to_owned))
+}
+
+/// Points `name` to `commit`, whatever it pointed to before.
+pub(super) fn write_ref(
+    repository: &gix::Repository,
+    name: &str,
+    commit: gix::ObjectId,
+) -> Result<(), GitError> {
+    let path = repository.path().join(name);
+    let full_name = name
+        .try_into()
+        .map_err(|error: gix::validate::reference::name::Error| GitError::Io {
+            action: "name",
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+    let edit = RefEdit {
+        change: Change::Update {
+            log: LogChange {
+                mode: RefLog::AndReference,
+                force_create_reflog: false,
+                message: Default::default(),
+            },
+            expected: PreviousValue::Any,
+            new: gix::refs::Target::Object(commit),
+        },
+        name: full_name,
+        deref: false,
+    };
+    repository
+        .edit_reference(edit)
+        .map(|_| ())
+        .map_err(|error| GitError::Io {
+            action: "write",
+            path,
+            reason: chain_text(&error),
+        })
+}
+
+/// How many packs there are.
+#[expect(dead_code, reason = "used from the next commit on")]
+pub(super) fn pack_count(repository: &gix::Repository) -> usize {
+    let Ok(entries) = fs::read_dir(repository.path().join("objects/pack")) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "pack")
+        })
+        .count()
+}
+
+/// The id as the rest of the house writes it.
+pub(super) fn commit_id(id: gix::ObjectId) -> Option<CommitId> {
+    id.to_string().parse().ok()
+}
+
+/// Takes away what a killed fetch left: locks, temporary packs, packs without an index. Nobody else works in here: the
+/// data directory has one daemon.
+fn remove_leftovers(repository: &Path) -> Result<(), GitError> {
+    for folder in ["", "refs", "refs/osier", "objects", "objects/pack"] {
+        let folder = repository.join(folder);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(GitError::io("list", &folder, &error)),
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if is_leftover(&path) && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+                tracing::debug!(path = %path.display(), "removing what an interrupted fetch left");
+                fs::remove_file(&path).map_err(|error| GitError::io("remove", &path, &error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_leftover(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let is_orphan = |other: &str| !path.with_extension(other).exists();
+    match extension {
+        Some("lock" | "keep") => true,
+        Some("pack") => is_orphan("idx"),
+        Some("idx") => is_orphan("pack"),
+        _ => name.starts_with("tmp_") || name.starts_with(".tmp"),
+    }
+}
+
+fn make_private(path: &Path) -> Result<(), GitError> {
+    fs::create_dir_all(path).map_err(|error| GitError::io("create", path, &error))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(|error| GitError::io("restrict", path, &error))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), GitError> {
+    fs::write(path, text).map_err(|error| GitError::io("write", path, &error))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), GitError> {
+    fs::rename(from, to).map_err(|error| GitError::io("rename", from, &error))
+}
+
+fn remove_all(path: &Path) -> Result<(), GitError> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(GitError::io("remove", path, &error)),
+    }
+}

@@ -1,0 +1,37 @@
+//! How bytes get to a git server and back, one module a way.
+//!
+//! gix's own transports have no deadlines, print ssh's errors to our stderr, take credentials from helpers and follow
+//! redirects to other hosts; so these are ours, and gix speaks the protocol over them. Each watches over its waits
+//! with a [`Watch`](super::watch::Watch).
+
+use std::sync::Arc;
+
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::Transport;
+
+use super::error::GitError;
+use super::settings::GitSettings;
+use super::watch::Watch;
+use crate::repo_url::RepoScheme;
+
+#[cfg(unix)]
+mod polled;
+#[cfg(unix)]
+mod process;
+
+/// Whichever way leads to the repository.
+pub(super) type AnyTransport = Box<dyn Transport + Send>;
+
+/// Connects to the repository of `settings`.
+pub(super) fn connect(settings: &GitSettings, watch: &Arc<Watch>) -> Result<AnyTransport, GitError> {
+    match settings.url.scheme() {
+        #[cfg(unix)]
+        RepoScheme::File => process::upload_pack(settings, watch),
+        _ => Err(GitError::Unsupported {
+            url: settings.url.clone(),
+        }),
+    }
+}
+
+/// The protocol that we ask for. Servers that know only older ones answer in those.
+const PROTOCOL: Protocol = Protocol::V2;
