@@ -1,12 +1,26 @@
 //! App specs: every format into one [`AppSpec`], validated, placed and digested. Pure.
 //!
-//! The way through the rooms: bytes -> a spanned value tree (one reader a format) -> defaults and overrides merged ->
-//! `${…}` expanded -> [`AppSpec`] decoded with every mistake -> checks across specs -> [`Desired`].
+//! The way through the rooms: bytes -> a spanned value tree (`format`, one reader each) -> defaults and overrides merged
+//! (`layers`) -> `${…}` expanded and [`AppSpec`] decoded with every mistake (`decode`) -> checks across specs (`load`)
+//! -> [`Desired`].
 
 pub mod app_spec;
+pub mod decode;
 pub mod desired;
+pub mod expand;
+pub mod facts;
+pub mod format;
+pub mod layers;
+pub mod load;
+pub mod merge;
+pub mod mistake;
+pub mod node;
+pub mod source;
+pub mod support;
 pub mod tree;
 pub mod values;
 
 pub use app_spec::AppSpec;
 pub use desired::{Desired, DesiredApp, SpecError};
+pub use facts::{Capabilities, NodeFacts};
+pub use load::{RepositoryError, SpecCache, load};

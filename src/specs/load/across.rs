@@ -1,0 +1,215 @@
+//! What only shows when all specs are seen together: names, dependencies, sockets. Each finding marks exactly the apps
+//! that it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::folder::FolderOutcome;
+use crate::names::AppName;
+use crate::specs::desired::SpecError;
+use crate::specs::facts::NodeFacts;
+use crate::specs::mistake::{codes, nearest};
+
+/// A readable spec with the folder it is in.
+pub(super) type Whole<'a> = (&'a str, &'a FolderOutcome);
+
+/// One name claimed by several folders: an error of each, so that what runs under that name is left alone.
+pub(super) fn duplicates(by_name: &BTreeMap<AppName, Vec<Whole<'_>>>, errors: &mut Vec<SpecError>) {
+    for (name, claims) in by_name.iter().filter(|(_, claims)| claims.len() > 1) {
+        for (path, outcome) in claims {
+            let others: Vec<&str> = claims
+                .iter()
+                .filter(|(other, _)| other != path)
+                .map(|(_, outcome)| outcome.name_spot.file.as_str())
+                .collect();
+            let message = format!(
+                "two apps are named `{name}`: {} and {}",
+                outcome.name_spot.file,
+                others.join(", ")
+            );
+            let help =
+                "give each app a name of its own; until then whatever runs under this name is left alone";
+            errors.push(outcome.name_spot.clone().error(
+                Some(name.clone()),
+                codes::DUPLICATE_NAME,
+                message,
+                help,
+            ));
+        }
+    }
+}
+
+/// Dependencies that nobody declares, circles, and dependencies on apps of other nodes.
+pub(super) fn dependencies(
+    whole: &[Whole<'_>],
+    known: &BTreeSet<&AppName>,
+    elsewhere: &BTreeSet<AppName>,
+    errors: &mut Vec<SpecError>,
+    warnings: &mut Vec<Arc<SpecError>>,
+) {
+    for (_, outcome) in whole {
+        for (dependency, spot) in &outcome.depends_on {
+            let app = outcome.name.clone();
+            if !known.contains(dependency) {
+                let message = format!("`depends_on`: there is no app `{dependency}`");
+                let help = match nearest(dependency.as_str(), known.iter().map(|name| name.as_str())) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "add that app, or remove the dependency".to_owned(),
+                };
+                errors.push(spot.clone().error(app, codes::UNKNOWN_DEPENDENCY, message, help));
+            } else if outcome.is_placed_here && elsewhere.contains(dependency) {
+                let message =
+                    format!("`depends_on`: `{dependency}` does not run on this node, so it counts as met");
+                let help = "place both on the same nodes if the order matters";
+                warnings.push(Arc::new(spot.clone().error(
+                    app,
+                    codes::SUSPICIOUS,
+                    message,
+                    help,
+                )));
+            }
+        }
+    }
+    circles(whole, errors);
+}
+
+/// Apps that wait for each other, and those that wait for such apps.
+fn circles(whole: &[Whole<'_>], errors: &mut Vec<SpecError>) {
+    let mut waits: BTreeMap<&AppName, &FolderOutcome> = whole
+        .iter()
+        .filter_map(|(_, outcome)| outcome.name.as_ref().map(|name| (name, *outcome)))
+        .collect();
+    // Takes away, layer by layer, what waits for nothing that is left: the rest never starts.
+    let mut waiting_for: BTreeMap<&AppName, BTreeSet<&AppName>> = BTreeMap::new();
+    let mut waited_by: BTreeMap<&AppName, Vec<&AppName>> = BTreeMap::new();
+    for (name, outcome) in &waits {
+        let dependencies: BTreeSet<&AppName> = outcome
+            .depends_on
+            .iter()
+            .map(|(dependency, _)| dependency)
+            .filter(|dependency| waits.contains_key(dependency))
+            .collect();
+        for dependency in &dependencies {
+            waited_by.entry(dependency).or_default().push(name);
+        }
+        waiting_for.insert(name, dependencies);
+    }
+    let mut free: Vec<&AppName> = waiting_for
+        .iter()
+        .filter(|(_, dependencies)| dependencies.is_empty())
+        .map(|(name, _)| *name)
+        .collect();
+    while let Some(name) = free.pop() {
+        waits.remove(name);
+        for dependant in waited_by.get(name).into_iter().flatten() {
+            if let Some(dependencies) = waiting_for.get_mut(dependant)
+                && dependencies.remove(name)
+                && dependencies.is_empty()
+            {
+                free.push(dependant);
+            }
+        }
+    }
+    for (name, outcome) in &waits {
+        errors.extend(circle_of(name, outcome, &waits));
+    }
+}
+
+/// The error of an app that waits for a circle, or is part of one.
+fn circle_of(
+    name: &AppName,
+    outcome: &FolderOutcome,
+    waits: &BTreeMap<&AppName, &FolderOutcome>,
+) -> Option<SpecError> {
+    let next = |from: &FolderOutcome| {
+        from.depends_on.iter().find_map(|(dependency, spot)| {
+            waits
+                .get_key_value(dependency)
+                .map(|(name, outcome)| (*name, *outcome, spot.clone()))
+        })
+    };
+    let (_, _, spot) = next(outcome)?;
+    let mut path = vec![name];
+    let mut at = outcome;
+    let start = loop {
+        let (step, step_outcome, _) = next(at)?;
+        if let Some(start) = path.iter().position(|before| *before == step) {
+            break start;
+        }
+        path.push(step);
+        at = step_outcome;
+    };
+    let circle = path.get(start..)?;
+    let names: Vec<&str> = circle
+        .iter()
+        .chain(circle.first())
+        .map(|name| name.as_str())
+        .collect();
+    let circle_text = names.join(" -> ");
+    let files: Vec<String> = circle
+        .iter()
+        .filter_map(|name| waits.get(*name))
+        .map(|outcome| outcome.name_spot.file.clone())
+        .collect();
+    let message = if start == 0 {
+        format!(
+            "apps depend on each other in a circle: {circle_text} ({})",
+            files.join(", ")
+        )
+    } else {
+        format!(
+            "`{name}` depends on apps that depend on each other in a circle: {circle_text} ({})",
+            files.join(", ")
+        )
+    };
+    let help = "remove one of these `depends_on` entries";
+    Some(spot.error(Some(name.clone()), codes::CYCLE, message, help))
+}
+
+/// One socket wanted by two apps that meet on a node.
+pub(super) fn sockets(whole: &[Whole<'_>], facts: &NodeFacts, errors: &mut Vec<SpecError>) {
+    let mut taken: BTreeMap<&str, Vec<(&FolderOutcome, usize)>> = BTreeMap::new();
+    for (_, outcome) in whole.iter().filter(|(_, outcome)| outcome.is_placed_here) {
+        for (index, (socket, _)) in outcome.sockets.iter().enumerate() {
+            taken.entry(socket).or_default().push((outcome, index));
+        }
+    }
+    for (socket, claims) in taken {
+        for (outcome, index) in &claims {
+            // For no node in particular only apps with the same placement surely meet.
+            let other = claims.iter().find(|(other, _)| {
+                other.name != outcome.name && (facts.is_known() || other.placement == outcome.placement)
+            });
+            let spot = outcome.sockets.get(*index).map(|(_, spot)| spot.clone());
+            if let (Some((other, _)), Some(spot)) = (other, spot) {
+                let message = format!(
+                    "the socket {socket} is claimed by two apps: {} and {}",
+                    outcome.name_spot.file, other.name_spot.file
+                );
+                let help = "give one of them another address";
+                errors.push(spot.error(outcome.name.clone(), codes::SOCKET_TAKEN, message, help));
+            }
+        }
+    }
+}
+
+/// Folders that are not named as their app: allowed, but seldom meant.
+pub(super) fn names(whole: &[Whole<'_>], warnings: &mut Vec<Arc<SpecError>>) {
+    for (path, outcome) in whole {
+        let folder = path.rsplit('/').next().unwrap_or(path);
+        if let Some(name) = outcome.name.as_ref().filter(|name| name.as_str() != folder) {
+            let message = format!(
+                "the folder `{}` holds the app `{name}`",
+                crate::names::shown(folder)
+            );
+            let spot = outcome.name_spot.clone();
+            let help = "name the folder as the app: people look for it there";
+            warnings.push(Arc::new(spot.error(
+                Some(name.clone()),
+                codes::SUSPICIOUS,
+                message,
+                help,
+            )));
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! One folder of the apps directory: which file is the spec, and what it says.
+
+use std::sync::Arc;
+
+use super::Settings;
+use crate::names::{AppName, ObjectId};
+use crate::specs::app_spec::{AppSpec, Placement, Source as ArtefactSource};
+use crate::specs::decode::Context;
+use crate::specs::desired::{DesiredApp, SpecError};
+use crate::specs::facts::NodeFacts;
+use crate::specs::format::{FILE_BYTES_MAX, Format, read as read_format, text_of, too_large};
+use crate::specs::layers::{Layered, resolve};
+use crate::specs::mistake::{Mistake, codes};
+use crate::specs::node::{Map, Place};
+use crate::specs::source::{Source, Sources, Spot};
+use crate::specs::support::unsupported;
+use crate::specs::tree::{Entry, EntryKind, Tree, TreeError};
+
+/// Where a spec is looked for first; two of these in one folder are an error.
+const FIRST_NAMES: &[&str] = &["app.yaml", "app.yml", "app.toml", "app.json", "app.config"];
+/// Where it is looked for after that, in this order. A bare `config` holds Erlang terms, as in bc_gitops.
+const SECOND_NAMES: &[&str] = &[
+    "config.yaml",
+    "config.yml",
+    "config.toml",
+    "config.json",
+    "config.config",
+    "config",
+];
+
+/// What a folder says.
+#[derive(Debug, Default)]
+pub(in crate::specs) struct FolderOutcome {
+    /// The name that its spec declares, where it is valid.
+    pub(super) name: Option<AppName>,
+    /// The app, where its spec has no mistake.
+    pub(super) app: Option<Arc<DesiredApp>>,
+    /// Does this node run it? Meaningful as far as `placement_is_known`.
+    pub(super) is_placed_here: bool,
+    /// What is wrong.
+    pub(super) errors: Vec<SpecError>,
+    /// What is odd.
+    pub(super) warnings: Vec<SpecError>,
+    /// Where its name stands.
+    pub(super) name_spot: Spot,
+    /// Its dependencies.
+    pub(super) depends_on: Vec<(AppName, Spot)>,
+    /// Its sockets.
+    pub(super) sockets: Vec<(String, Spot)>,
+    /// Where it may run.
+    pub(super) placement: Placement,
+}
+
+impl FolderOutcome {
+    fn unreadable(error: SpecError) -> Self {
+        Self {
+            is_placed_here: true,
+            name_spot: Spot {
+                file: error.file.clone(),
+                width: 1,
+                ..Spot::default()
+            },
+            errors: vec![error],
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads the entry at `path`. `None`: it is no app. `is_known`: an app was read from this path before.
+pub(super) fn read(
+    tree: &dyn Tree,
+    entry: &Entry,
+    path: &str,
+    is_known: bool,
+    settings: Option<&Settings>,
+    facts: &NodeFacts,
+) -> Result<Option<FolderOutcome>, TreeError> {
+    match entry.kind {
+        EntryKind::Folder => {}
+        EntryKind::File { .. } if !is_known => return Ok(None),
+        kind => {
+            let message = format!("{} is in the place of an app's folder", kind_in_words(kind));
+            let help = "put a plain folder in its place; nothing outside of the repository is ever read";
+            let error = Spot::file(path).error(None, codes::NOT_A_FILE, message, help);
+            return Ok(Some(FolderOutcome::unreadable(error)));
+        }
+    }
+    let entries = tree.folder_of(entry, path)?;
+    let (spec, warnings) = match find_spec(&entries, path) {
+        Found::Nothing => return Ok(None),
+        Found::Mistake(error) => return Ok(Some(FolderOutcome::unreadable(error))),
+        Found::Spec(spec, warnings) => (spec, warnings),
+    };
+    let mut outcome = read_spec(tree, entry, &entries, path, spec, settings, facts)?;
+    outcome.warnings.extend(warnings);
+    Ok(Some(outcome))
+}
+
+enum Found<'e> {
+    Nothing,
+    Mistake(SpecError),
+    Spec(&'e Entry, Vec<SpecError>),
+}
+
+fn find_spec<'e>(entries: &'e [Entry], path: &str) -> Found<'e> {
+    let of = |names: &[&str]| -> Vec<&'e Entry> {
+        names
+            .iter()
+            .filter_map(|name| entries.iter().find(|entry| entry.name == *name))
+            .collect()
+    };
+    let first = of(FIRST_NAMES);
+    match first.as_slice() {
+        [] => {}
+        [one] => return checked_kind(one, path, Vec::new()),
+        [one, other, ..] => {
+            let spot = Spot::file(&format!("{path}/{}", one.name));
+            let message = format!(
+                "two specs in one folder: {path}/{} and {path}/{}",
+                one.name, other.name
+            );
+            return Found::Mistake(spot.error(None, codes::TWO_FILES, message, "remove one of them"));
+        }
+    }
+    let second: Vec<&Entry> = of(SECOND_NAMES)
+        .into_iter()
+        // A folder named `config` is nothing special.
+        .filter(|entry| entry.kind != EntryKind::Folder)
+        .collect();
+    match second.as_slice() {
+        [] => Found::Nothing,
+        [one, others @ ..] => {
+            let warnings = others
+                .iter()
+                .map(|other| {
+                    let message = format!(
+                        "{path}/{} is not read: {path}/{} comes first",
+                        other.name, one.name
+                    );
+                    Spot::file(&format!("{path}/{}", other.name)).error(
+                        None,
+                        codes::SUSPICIOUS,
+                        message,
+                        "remove one of them",
+                    )
+                })
+                .collect();
+            checked_kind(one, path, warnings)
+        }
+    }
+}
+
+fn checked_kind<'e>(entry: &'e Entry, path: &str, warnings: Vec<SpecError>) -> Found<'e> {
+    match entry.kind {
+        EntryKind::File { .. } => Found::Spec(entry, warnings),
+        kind => {
+            let file = format!("{path}/{}", entry.name);
+            let message = format!("the spec file is {}", kind_in_words(kind));
+            let help = "put a plain file in its place; nothing outside of the repository is ever read";
+            Found::Mistake(Spot::file(&file).error(None, codes::NOT_A_FILE, message, help))
+        }
+    }
+}
+
+fn read_spec(
+    tree: &dyn Tree,
+    folder: &Entry,
+    entries: &[Entry],
+    path: &str,
+    spec: &Entry,
+    settings: Option<&Settings>,
+    facts: &NodeFacts,
+) -> Result<FolderOutcome, TreeError> {
+    let file = format!("{path}/{}", spec.name);
+    let mut source = Source {
+        path: file.clone(),
+        text: String::new(),
+        format: Format::of_file(&spec.name).unwrap_or_default(),
+    };
+    let bytes = match tree.file(spec, &file, FILE_BYTES_MAX as u64) {
+        Ok(bytes) => bytes,
+        Err(TreeError::TooLarge { found, .. }) => {
+            let mistake = too_large(0, found);
+            return Ok(FolderOutcome::unreadable(
+                Sources(&[&source]).error(None, &mistake),
+            ));
+        }
+        Err(error) => return Err(error),
+    };
+    match text_of(&bytes, 0) {
+        Ok(text) => text.clone_into(&mut source.text),
+        Err(mistake) => {
+            source.text = String::from_utf8_lossy(&bytes).into_owned();
+            return Ok(FolderOutcome::unreadable(
+                Sources(&[&source]).error(None, &mistake),
+            ));
+        }
+    }
+    let root = match read_format(source.format, &source.text, 0) {
+        Ok(root) => root,
+        Err(mistake) => {
+            return Ok(FolderOutcome::unreadable(
+                Sources(&[&source]).error(None, &mistake),
+            ));
+        }
+    };
+    let nothing = Source::default();
+    let files = [&source, settings.map_or(&nothing, |settings| &settings.source)];
+    let context = Context {
+        sources: Sources(&files),
+        facts,
+        folder_name: &folder.name,
+    };
+    let layered = resolve(&root, settings.map(|settings| &settings.defaults), context);
+    let finder = Finder {
+        tree,
+        folder,
+        entries,
+        path,
+    };
+    Outcome {
+        layered,
+        context,
+        path,
+        file,
+    }
+    .finish(&finder)
+}
+
+/// A decoded spec on its way to a [`FolderOutcome`].
+struct Outcome<'a> {
+    layered: Layered,
+    context: Context<'a>,
+    path: &'a str,
+    file: String,
+}
+
+impl Outcome<'_> {
+    fn finish(mut self, finder: &Finder<'_>) -> Result<FolderOutcome, TreeError> {
+        let sources = self.context.sources;
+        let facts = self.context.facts;
+        let spec = self.layered.decoded.spec.take();
+        let mut artefact = None;
+        let mut parts = Vec::new();
+        if let Some(spec) = &spec {
+            artefact = self.named_files(spec, finder, &mut parts)?;
+            self.check_support(spec);
+        }
+        let decoded = self.layered.decoded;
+        let name = decoded.name.as_ref();
+        let spot = |at: Place| sources.spot(at);
+        let name_spot = decoded.places.name.map_or_else(|| Spot::file(&self.file), spot);
+        let mut outcome = FolderOutcome {
+            errors: decoded
+                .mistakes
+                .iter()
+                .map(|mistake| sources.error(name, mistake))
+                .collect(),
+            warnings: decoded
+                .warnings
+                .iter()
+                .map(|mistake| sources.error(name, mistake))
+                .collect(),
+            depends_on: decoded
+                .places
+                .depends_on
+                .into_iter()
+                .map(|(app, at)| (app, spot(at)))
+                .collect(),
+            sockets: decoded
+                .places
+                .sockets
+                .into_iter()
+                .map(|(socket, at)| (socket, spot(at)))
+                .collect(),
+            is_placed_here: spec.as_ref().is_none_or(|spec| runs_here(&spec.placement, facts)),
+            placement: spec
+                .as_ref()
+                .map(|spec| spec.placement.clone())
+                .unwrap_or_default(),
+            name: decoded.name.clone(),
+            ..FolderOutcome::default()
+        };
+        if let Some(spec) = spec.filter(|_| outcome.errors.is_empty()) {
+            let parts: Vec<&str> = parts.iter().map(ObjectId::as_str).collect();
+            outcome.app = Some(Arc::new(DesiredApp {
+                digest: spec.digest(&parts),
+                spec,
+                file: self.file,
+                line: name_spot.line,
+                folder: self.path.to_owned(),
+                artefact,
+            }));
+        }
+        outcome.name_spot = name_spot;
+        Ok(outcome)
+    }
+
+    /// Finds the files that the spec names beside it; their ids are part of the digest. Gives a path source's folder.
+    fn named_files(
+        &mut self,
+        spec: &AppSpec,
+        finder: &Finder<'_>,
+        parts: &mut Vec<ObjectId>,
+    ) -> Result<Option<ObjectId>, TreeError> {
+        let files = spec
+            .config_files
+            .iter()
+            .map(|(target, file)| (["config_files", target], &file.from));
+        let secrets = spec
+            .secrets
+            .iter()
+            .map(|(name, secret)| (["secrets", name], &secret.path));
+        for (keys, file) in files.chain(secrets) {
+            match finder.find(file)? {
+                Some(Entry {
+                    kind: EntryKind::File { .. },
+                    id,
+                    ..
+                }) => parts.push(id),
+                found => self.not_there(&keys, file, found.map(|entry| entry.kind), "file"),
+            }
+        }
+        let Some(ArtefactSource::Path { path }) = &spec.source else {
+            return Ok(None);
+        };
+        if path.starts_with('/') {
+            return Ok(None);
+        }
+        match finder.find(path)? {
+            Some(Entry {
+                kind: EntryKind::Folder,
+                id,
+                ..
+            }) => {
+                parts.push(id.clone());
+                Ok(Some(id))
+            }
+            found => {
+                self.not_there(&["source", "path"], path, found.map(|entry| entry.kind), "folder");
+                Ok(None)
+            }
+        }
+    }
+
+    fn not_there(&mut self, keys: &[&str], file: &str, found: Option<EntryKind>, wanted: &str) {
+        let at = key_place(&self.layered.tree, keys);
+        let shown = crate::names::shown(file);
+        let message = match found {
+            None => format!("there is no {wanted} `{shown}` in {}", self.path),
+            Some(kind) => format!("`{shown}` is {}, not a {wanted}", kind_in_words(kind)),
+        };
+        let help = format!("add the {wanted} beside the spec, or correct the path");
+        self.layered
+            .decoded
+            .mistakes
+            .push(Mistake::new(at, codes::NOT_A_FILE, message, help));
+    }
+
+    fn check_support(&mut self, spec: &AppSpec) {
+        let facts = self.context.facts;
+        if !runs_here(&spec.placement, facts) {
+            return;
+        }
+        for lack in unsupported(spec, &facts.capabilities) {
+            let keys: Vec<&str> = lack.key.split('.').collect();
+            let at = key_place(&self.layered.tree, &keys);
+            let message = format!("not supported yet: {}", lack.what);
+            let help = "the spec is valid, but this release does not carry it out: remove it, or wait for a release that does";
+            self.layered
+                .decoded
+                .mistakes
+                .push(Mistake::new(at, codes::NOT_SUPPORTED_YET, message, help));
+        }
+    }
+}
+
+/// The place of the key at the end of a path of keys, or of the last one that there is.
+fn key_place(tree: &Map, keys: &[&str]) -> Place {
+    let mut at = Place::whole(0);
+    let mut map = Some(tree);
+    for key in keys {
+        let Some(entry) = map.and_then(|map| map.0.get(*key)) else {
+            break;
+        };
+        at = entry.key_at;
+        map = entry.node.as_map();
+    }
+    at
+}
+
+/// Does a node with these facts run an app with this placement? Nobody's node runs all.
+fn runs_here(placement: &Placement, facts: &NodeFacts) -> bool {
+    let Some(name) = &facts.name else {
+        return true;
+    };
+    let is_named = placement.nodes.is_empty() || placement.nodes.contains(name.as_str());
+    is_named && facts.has_labels(&placement.labels)
+}
+
+/// Looks for files beside a spec.
+struct Finder<'a> {
+    tree: &'a dyn Tree,
+    folder: &'a Entry,
+    entries: &'a [Entry],
+    path: &'a str,
+}
+
+impl Finder<'_> {
+    /// The entry at a path below the spec's folder. Symlinks on the way are not followed.
+    fn find(&self, below: &str) -> Result<Option<Entry>, TreeError> {
+        let mut parts = below
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .peekable();
+        let mut found = self.folder.clone();
+        let mut path = self.path.to_owned();
+        let mut entries = None;
+        while let Some(part) = parts.next() {
+            let here: &[Entry] = entries.as_deref().unwrap_or(self.entries);
+            let Some(entry) = here.iter().find(|entry| entry.name == part) else {
+                return Ok(None);
+            };
+            found = entry.clone();
+            path = format!("{path}/{part}");
+            if parts.peek().is_some() {
+                if found.kind != EntryKind::Folder {
+                    return Ok(Some(found));
+                }
+                entries = Some(self.tree.folder_of(&found, &path)?);
+            }
+        }
+        Ok(Some(found))
+    }
+}
+
+/// An entry's kind for a message.
+pub(super) fn kind_in_words(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::File { .. } => "a file",
+        EntryKind::Folder => "a folder",
+        EntryKind::Symlink => "a symlink",
+        EntryKind::Submodule => "a submodule",
+    }
+}

@@ -1,0 +1,394 @@
+//! From a tree to the desired state: which file is read, what one bad spec does to others, what only shows across specs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use osier::names::AppName;
+use osier::specs::{Desired, NodeFacts, RepositoryError, SpecCache, SpecError, load};
+
+use crate::memory_tree::{Item, MemoryTree};
+
+const MINIMAL: &str = "version: 1.0.0\ncommand: [/bin/true]\n";
+
+fn app(name: &str) -> AppName {
+    name.parse().unwrap()
+}
+
+fn node() -> NodeFacts {
+    let labels = BTreeMap::from([
+        ("site".to_owned(), "ams".to_owned()),
+        ("role".to_owned(), "edge".to_owned()),
+    ]);
+    NodeFacts::of_this_machine("lab-a".parse().unwrap(), labels, "/var/lib/osier".to_owned())
+}
+
+fn loaded(tree: &MemoryTree) -> Arc<Desired> {
+    load(tree, "apps", &node(), &mut SpecCache::default()).unwrap()
+}
+
+fn named(desired: &Desired) -> Vec<&str> {
+    desired.apps.keys().map(AppName::as_str).collect()
+}
+
+fn error<'d>(desired: &'d Desired, name: &str) -> &'d SpecError {
+    desired
+        .invalid
+        .get(name)
+        .unwrap_or_else(|| panic!("{name} has no error: {desired:#?}"))
+}
+
+#[test]
+fn a_spec_becomes_an_app() {
+    let tree = MemoryTree::of([(
+        "apps/web/app.yaml",
+        "version: 1.10\ncommand: [/bin/sleep, 5]\nenv: {PORT: 8080}\n",
+    )]);
+    let desired = loaded(&tree);
+    let web = &desired.apps["web"];
+    assert_eq!(web.spec.version.as_str(), "1.10");
+    assert_eq!(web.spec.command, ["/bin/sleep", "5"]);
+    assert_eq!(web.spec.env["PORT"], "8080");
+    assert_eq!(
+        (web.file.as_str(), web.line, web.folder.as_str()),
+        ("apps/web/app.yaml", 1, "apps/web")
+    );
+    assert!(
+        desired.mistakes.is_empty() && desired.warnings.is_empty(),
+        "{desired:#?}"
+    );
+}
+
+#[test]
+fn one_bad_spec_hides_no_other_and_removes_nothing() {
+    let good = MemoryTree::of([
+        ("apps/a/app.yaml", MINIMAL),
+        ("apps/b/app.yaml", "name: bee\nversion: 1\ncommand: [x]\n"),
+        ("apps/c/app.yaml", MINIMAL),
+    ]);
+    let mut cache = SpecCache::default();
+    let before = load(&good, "apps", &node(), &mut cache).unwrap();
+    assert_eq!(named(&before), ["a", "bee", "c"]);
+    let broken = good
+        .without("apps/b")
+        .with(
+            "apps/b/app.yaml",
+            Item::File(b"name: bee\nversion: [1\n".to_vec()),
+        )
+        .done();
+    let after = load(&broken, "apps", &node(), &mut cache).unwrap();
+    assert_eq!(named(&after), ["a", "c"]);
+    assert!(
+        Arc::ptr_eq(&before.apps["a"], &after.apps["a"]),
+        "an unchanged app keeps its value"
+    );
+    let error = error(&after, "bee");
+    assert_eq!(
+        (error.file.as_str(), error.code.as_str()),
+        ("apps/b/app.yaml", "osier::spec::syntax")
+    );
+    assert!(error.line >= 2, "{error:?}");
+    assert_eq!(error.app, Some(app("bee")));
+}
+
+#[test]
+fn an_unreadable_spec_stands_for_the_name_it_last_had_even_after_a_restart() {
+    let names = BTreeMap::from([("apps/b".to_owned(), app("bee"))]);
+    let tree = MemoryTree::of([
+        ("apps/b/app.yaml", "]"),
+        ("apps/new/app.yaml", "]"),
+        ("apps/NO!/app.yaml", "]"),
+    ]);
+    let desired = load(&tree, "apps", &node(), &mut SpecCache::with_names(names)).unwrap();
+    assert_eq!(
+        desired.invalid.keys().map(AppName::as_str).collect::<Vec<_>>(),
+        ["bee", "new"]
+    );
+    assert_eq!(desired.mistakes.len(), 3);
+    assert!(
+        desired
+            .mistakes
+            .iter()
+            .any(|error| error.app.is_none() && error.file == "apps/NO!/app.yaml")
+    );
+}
+
+#[test]
+fn what_is_no_folder_with_a_spec_is_no_app() {
+    let tree = MemoryTree::of([
+        ("apps/README.md", "hello"),
+        ("apps/a.config", "#{}."),
+        ("apps/empty/notes.txt", "x"),
+        ("apps/group/a/app.yaml", MINIMAL),
+        ("apps/.hidden/app.yaml", MINIMAL),
+        ("apps/odd/config/x", "y"),
+    ]);
+    let desired = loaded(&tree);
+    assert_eq!(*desired, Desired::default());
+    assert_eq!(
+        *loaded(&MemoryTree::of([("README.md", "no apps at all")])),
+        Desired::default()
+    );
+}
+
+#[test]
+fn symlinks_and_submodules_are_errors_and_no_removals() {
+    let names = BTreeMap::from([("apps/file".to_owned(), app("known"))]);
+    let tree = MemoryTree::of([("apps/file", "in the way"), ("apps/other", "ignored")])
+        .with("apps/link", Item::Symlink("/".to_owned()))
+        .with("apps/sub", Item::Submodule)
+        .with("apps/spec/app.yaml", Item::Symlink("/etc/passwd".to_owned()))
+        .done();
+    let desired = load(&tree, "apps", &node(), &mut SpecCache::with_names(names)).unwrap();
+    assert_eq!(
+        desired.invalid.keys().map(AppName::as_str).collect::<Vec<_>>(),
+        ["known", "link", "spec", "sub"]
+    );
+    for error in &desired.mistakes {
+        assert_eq!(error.code, "osier::spec::not_a_file");
+        assert_eq!(error.source_line, "");
+        assert!(!format!("{error:?}").contains("passwd"), "{error:?}");
+    }
+    let refused = load(
+        &MemoryTree::default()
+            .with("apps", Item::Symlink("/".to_owned()))
+            .done(),
+        "apps",
+        &node(),
+        &mut SpecCache::default(),
+    );
+    assert!(matches!(refused, Err(RepositoryError::NotAFolder { .. })));
+}
+
+#[test]
+fn two_specs_in_one_folder_are_an_error_that_names_both() {
+    let tree = MemoryTree::of([("apps/a/app.yaml", MINIMAL), ("apps/a/app.config", "#{}.")]);
+    let error = error(&loaded(&tree), "a").clone();
+    assert_eq!(error.code, "osier::spec::two_files");
+    assert!(error.message.contains("apps/a/app.yaml") && error.message.contains("apps/a/app.config"));
+    // `config.*` only counts where there is no `app.*`.
+    let tree = MemoryTree::of([
+        ("apps/a/app.yaml", MINIMAL),
+        ("apps/a/config.yaml", "]"),
+        ("apps/b/config.yaml", MINIMAL),
+    ]);
+    assert_eq!(named(&loaded(&tree)), ["a", "b"]);
+}
+
+#[test]
+fn one_name_claimed_twice_is_an_error_of_both() {
+    let tree = MemoryTree::of([
+        ("apps/a/app.yaml", "name: x\nversion: 1\ncommand: [a]\n"),
+        ("apps/b/app.yaml", "name: x\nversion: 2\ncommand: [a]\n"),
+        ("apps/c/app.yaml", MINIMAL),
+    ]);
+    let desired = loaded(&tree);
+    assert_eq!(named(&desired), ["c"]);
+    let messages: Vec<&str> = desired
+        .mistakes
+        .iter()
+        .map(|error| error.message.as_str())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "two apps are named `x`: apps/a/app.yaml and apps/b/app.yaml",
+            "two apps are named `x`: apps/b/app.yaml and apps/a/app.yaml"
+        ]
+    );
+    assert_eq!(error(&desired, "x").line, 1);
+}
+
+fn depending(on: &str) -> String {
+    format!("{MINIMAL}depends_on: [{on}]\n")
+}
+
+#[test]
+fn circles_and_unknown_dependencies_are_errors_of_exactly_those_apps() {
+    let [a, x, y, z, late, me, twice, waits] =
+        ["", "y", "x", "nope", "x", "me", "a, a", "broken"].map(depending);
+    let tree = MemoryTree::of([
+        ("apps/a/app.yaml", a.as_str()),
+        ("apps/x/app.yaml", &x),
+        ("apps/y/app.yaml", &y),
+        ("apps/z/app.yaml", &z),
+        ("apps/late/app.yaml", &late),
+        ("apps/me/app.yaml", &me),
+        ("apps/twice/app.yaml", &twice),
+        ("apps/waits/app.yaml", &waits),
+        ("apps/broken/app.yaml", "]"),
+    ]);
+    let desired = loaded(&tree);
+    assert_eq!(named(&desired), ["a", "twice", "waits"]);
+    assert_eq!(desired.apps["twice"].spec.depends_on, [app("a")]);
+    let cycle = error(&desired, "x");
+    assert_eq!(
+        cycle.message,
+        "apps depend on each other in a circle: x -> y -> x (apps/x/app.yaml, apps/y/app.yaml)"
+    );
+    assert_eq!(
+        (cycle.code.as_str(), cycle.line, cycle.column),
+        ("osier::spec::cycle", 3, 14)
+    );
+    assert_eq!(
+        error(&desired, "me").message,
+        "apps depend on each other in a circle: me -> me (apps/me/app.yaml)"
+    );
+    assert!(
+        error(&desired, "late")
+            .message
+            .starts_with("`late` depends on apps that depend on each other")
+    );
+    assert_eq!(
+        error(&desired, "z").message,
+        "`depends_on`: there is no app `nope`"
+    );
+}
+
+#[test]
+fn placement_wants_the_name_and_the_labels() {
+    let placed = |placement: &str| format!("{MINIMAL}placement: {placement}\n");
+    let [here, there, both, half, dependant] = [
+        placed("{nodes: [lab-a, lab-b]}"),
+        placed("{nodes: [lab-b]}"),
+        placed("{nodes: [lab-a], labels: {role: edge, site: ams}}"),
+        placed("{nodes: [lab-a], labels: {role: core}}"),
+        format!("{MINIMAL}depends_on: [there]\n"),
+    ];
+    let tree = MemoryTree::of([
+        ("apps/here/app.yaml", here.as_str()),
+        ("apps/there/app.yaml", &there),
+        ("apps/both/app.yaml", &both),
+        ("apps/half/app.yaml", &half),
+        ("apps/dependant/app.yaml", &dependant),
+    ]);
+    let desired = loaded(&tree);
+    assert_eq!(named(&desired), ["both", "dependant", "here"]);
+    assert_eq!(
+        desired.elsewhere.iter().map(AppName::as_str).collect::<Vec<_>>(),
+        ["half", "there"]
+    );
+    assert_eq!(desired.warnings.len(), 1);
+    assert!(
+        desired.warnings[0]
+            .message
+            .contains("`there` does not run on this node")
+    );
+    let everywhere = load(&tree, "apps", &NodeFacts::of_nobody(), &mut SpecCache::default()).unwrap();
+    assert_eq!(everywhere.apps.len(), 5);
+}
+
+#[test]
+fn an_unchanged_repository_is_not_read_again() {
+    let tree = MemoryTree::of([
+        ("apps/a/app.yaml", MINIMAL),
+        ("apps/b/app.yaml", MINIMAL),
+        ("osier.yaml", "defaults: {env: {A: 1}}\n"),
+    ]);
+    let mut cache = SpecCache::default();
+    let first = load(&tree, "apps", &node(), &mut cache).unwrap();
+    assert_eq!(cache.read_count(), 2);
+    let reads = tree.reads.get();
+    let second = load(&tree, "apps", &node(), &mut cache).unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(tree.reads.get(), reads, "nothing at all is read");
+    let changed = tree
+        .with(
+            "apps/b/app.yaml",
+            Item::File(b"version: 2\ncommand: [x]\n".to_vec()),
+        )
+        .done();
+    let third = load(&changed, "apps", &node(), &mut cache).unwrap();
+    assert_eq!(cache.read_count(), 3);
+    assert!(Arc::ptr_eq(&first.apps["a"], &third.apps["a"]));
+    assert_ne!(first.apps["b"].digest, third.apps["b"].digest);
+    let other_defaults = changed
+        .with("osier.yaml", Item::File(b"defaults: {env: {A: 2}}\n".to_vec()))
+        .done();
+    let fourth = load(&other_defaults, "apps", &node(), &mut cache).unwrap();
+    assert_eq!(cache.read_count(), 5);
+    assert_eq!(fourth.apps["a"].spec.env["A"], "2");
+}
+
+#[test]
+fn a_broken_osier_yaml_refuses_the_commit_as_a_whole() {
+    for (text, says) in [
+        ("defaults: {env: {A: 1}", "not valid YAML"),
+        ("defaults: {comand: [x]}\n", "unknown key `comand`"),
+        ("default: {}\n", "unknown key `default`"),
+        (
+            "defaults: {restart: {intensity: many}}\n",
+            "must be a whole number",
+        ),
+        ("defaults: {version: 1}\n", "cannot be a default"),
+        ("rollout: {canary: no}\n", "must be a whole number"),
+        ("[]\n", "a spec is a map"),
+    ] {
+        let tree = MemoryTree::of([("apps/a/app.yaml", MINIMAL), ("osier.yaml", text)]);
+        let refused = load(&tree, "apps", &node(), &mut SpecCache::default());
+        let Err(RepositoryError::Settings(errors)) = refused else {
+            panic!("{text} was taken: {refused:?}");
+        };
+        assert!(errors[0].message.contains(says), "{text}: {errors:?}");
+        assert_eq!(errors[0].file, "osier.yaml");
+    }
+    let fine = "x-note: hi\ndefaults: {restart: {intensity: 9}, health: null, env: {SITE: \"${node.labels.site}\"}}\n";
+    let desired = loaded(&MemoryTree::of([
+        ("apps/a/app.yaml", MINIMAL),
+        ("osier.yaml", fine),
+    ]));
+    assert_eq!(desired.apps["a"].spec.restart.policy().intensity, 9);
+    assert_eq!(desired.apps["a"].spec.env["SITE"], "ams");
+}
+
+#[test]
+fn what_is_not_carried_out_yet_makes_an_app_invalid_and_says_so() {
+    let text = format!("{MINIMAL}health: {{type: tcp}}\nsandbox: {{user: web, read_only: true}}\n");
+    let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text.as_str())]));
+    let error = error(&desired, "a");
+    assert_eq!(error.code, "osier::spec::not_supported_yet");
+    assert_eq!(error.message, "not supported yet: `health`");
+    assert_eq!((error.line, error.column), (3, 1));
+    assert_eq!(desired.mistakes.len(), 2);
+}
+
+#[test]
+fn overrides_apply_where_all_their_labels_match() {
+    let text = format!(
+        "{MINIMAL}env: {{PORT: 8080, LOG: info, OLD: x}}\noverrides:\n\
+         - match: {{site: ams}}\n  merge: {{env: {{PORT: 9090, OLD: null}}, limits: {{memory: 1GiB}}}}\n\
+         - match: {{site: fra}}\n  merge: {{env: {{PORT: 1}}}}\n\
+         - match: {{site: ams, role: edge}}\n  merge: {{command: [/bin/false], env: {{LOG: debug}}}}\n"
+    );
+    let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text.as_str())]));
+    let spec = &desired.apps["a"].spec;
+    assert_eq!(
+        spec.env,
+        BTreeMap::from([
+            ("PORT".to_owned(), "9090".to_owned()),
+            ("LOG".to_owned(), "debug".to_owned())
+        ])
+    );
+    assert_eq!(spec.command, ["/bin/false"]);
+    assert_eq!(spec.limits.memory.unwrap().bytes(), 1 << 30);
+}
+
+#[test]
+fn a_mistake_in_an_override_for_other_nodes_is_found_as_well() {
+    let text = format!(
+        "{MINIMAL}overrides:\n- match: {{site: fra}}\n  merge: {{envv: {{}}, name: other, limits: {{pids: x}}}}\n"
+    );
+    let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text.as_str())]));
+    let messages: Vec<&str> = desired
+        .mistakes
+        .iter()
+        .map(|error| error.message.as_str())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "unknown key `envv` in an app",
+            "`name` must not stand in an override",
+            "`limits.pids` must be a whole number, found a text"
+        ]
+    );
+}
