@@ -95,12 +95,15 @@ fn upward_imports(module: &[String], code: &str, floors: &BTreeMap<String, u8>) 
     if own == "main" {
         named.extend(names_from_root(code, "osier::"));
     }
-    // `super::` often enough reaches the root as well; a first name there that is no floor's is a sibling.
+    // `super::` repeated reaches the root as well, or from within `mod tests` a sibling.
     let climb = "super::".repeat(module.len());
+    let is_sibling =
+        |name: &String| module.len() > 1 && root().join("src").join(own).join(format!("{name}.rs")).exists();
+    let climbed = names_from_root(code, &climb);
     named.extend(
-        names_from_root(code, &climb)
+        climbed
             .into_iter()
-            .filter(|name| floors.contains_key(name)),
+            .filter(|name| floors.contains_key(name) && !is_sibling(name)),
     );
     let complaint = |name: &String| match floors.get(name) {
         Some(floor) if floor > own_floor => Some(format!(
