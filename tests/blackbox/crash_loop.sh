@@ -9,7 +9,7 @@ note "$rounds rounds, seed $seed"
 names=(a b c d e f)
 declare -A version=() processes=()
 change() { # ROUND: one app appears, changes or leaves
-    local name=${names[RANDOM % ${#names[@]}]} kind=$((RANDOM % 5)) wait_for=""
+    local name=${names[RANDOM % ${#names[@]}]} kind=$((RANDOM % 5))
     if [ "$kind" = 0 ] && [ -n "${version[$name]:-}" ] && [ "${#version[@]}" -gt 3 ]; then
         del "$name"
         unset "version[$name]"
@@ -19,10 +19,10 @@ change() { # ROUND: one app appears, changes or leaves
     case $((RANDOM % 4)) in
         0) processes[$name]=1; set -- "$1" "exec sleep 4000$1" ;;
         1) processes[$name]=3; set -- "$1" "sleep 999 & setsid sleep 999 & wait" ;;
-        2) processes[$name]=1; set -- "$1" "trap 'exit 0' TERM; while :; do read -r _ </dev/zero; done" ;;
+        2) processes[$name]=2; set -- "$1" "trap 'exit 0' TERM; sleep 4000$1 & wait" ;;
         3) processes[$name]=2; set -- "$1" "trap '' TERM; sleep 4000$1 & wait; wait" ;;
     esac
-    put "$name" "version=${version[$name]}" grace=1 backoff=200ms intensity=1000 "cmd=$(script "$2")" $wait_for
+    put "$name" "version=${version[$name]}" grace=1 backoff=200ms intensity=1000 "cmd=$(script "$2")"
 }
 
 mkrepo
