@@ -204,6 +204,43 @@ impl fmt::Debug for RepoUrl {
     }
 }
 
+/// The address of an HTTP proxy: `http://[user:password@]host[:port]`, or `https`. Shown without its credentials.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ProxyUrl(RepoUrl);
+
+impl ProxyUrl {
+    /// The address with its credentials, for the HTTP client alone.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        self.0.reveal()
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0.to_string().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+impl FromStr for ProxyUrl {
+    type Err = RepoUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RepoUrlError> {
+        parse::parse_proxy(text)
+            .map(|parts| Self(RepoUrl(Arc::new(parts))))
+            .map_err(|why| RepoUrlError {
+                shown: parse::redact(text),
+                why,
+            })
+    }
+}
+
 impl FromStr for RepoUrl {
     type Err = RepoUrlError;
 
@@ -217,36 +254,43 @@ impl FromStr for RepoUrl {
     }
 }
 
-impl Serialize for RepoUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+macro_rules! as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                String::json_schema(generator)
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for RepoUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl schemars::JsonSchema for RepoUrl {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "RepoUrl".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        String::json_schema(generator)
-    }
-}
+as_text!(RepoUrl);
+as_text!(ProxyUrl);
 
 /// A text that is no usable repository address. It shows the text without what could be credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("refused repository url `{shown}`: {why}")]
+#[error("refused address `{shown}`: {why}")]
 pub struct RepoUrlError {
     /// The text, redacted, escaped and cut.
     pub shown: String,

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use gix::bstr::ByteSlice as _;
 use gix::remote::Direction;
-use gix::remote::fetch::{Shallow, Tags};
+use gix::remote::fetch::{RefMap, Shallow, Tags};
 use gix::remote::ref_map;
 
 use super::clone::{FETCHED_REF, commit_id, read_ref};
 use super::error::{GitError, from_gix, said};
 use super::settings::GitSettings;
-use super::transport;
+use super::transport::{self, AnyTransport, HttpClient};
 use super::watch::Watch;
 use crate::names::CommitId;
 
@@ -66,139 +66,135 @@ pub(super) enum Reach {
     Everything,
 }
 
-/// One connection: list the branch, and fetch it if need be.
-pub(super) fn fetch(
-    repository: &gix::Repository,
-    settings: &GitSettings,
-    reach: Reach,
-    watch: &Arc<Watch>,
-) -> Result<Step, GitError> {
-    let failed = |error: gix::Error| explain(&error, settings, repository, watch);
-    let refspec = format!("+refs/heads/{}:{FETCHED_REF}", settings.branch);
-    let remote = repository
-        .remote_at_without_url_rewrite(settings.url.without_credentials().as_str())
-        .and_then(|remote| remote.with_refspecs([refspec.as_str()], Direction::Fetch))
-        .map_err(failed)?
-        .with_fetch_tags(Tags::None);
-    let connection = remote.to_connection_with_transport(transport::connect(settings, watch)?);
-    let mut connection = connection.with_credentials(|_| Ok(None));
-    connection.set_transport_options(Box::new(()));
-    let prepared = connection
-        .prepare_fetch(gix::progress::Discard, ref_map::Options::default())
-        .map_err(failed)?;
+/// All that it takes to talk to the server about a clone.
+pub(super) struct Contact<'a> {
+    pub(super) repository: &'a gix::Repository,
+    pub(super) settings: &'a GitSettings,
+    pub(super) http: &'a HttpClient,
+    pub(super) watch: &'a Arc<Watch>,
+}
 
-    let listed = prepared.ref_map();
-    let Some(mapping) = listed.mappings.first() else {
-        return Err(absent_branch(repository, settings, watch));
-    };
-    let Some(head) = mapping.remote.as_id().map(ToOwned::to_owned) else {
-        return Err(absent_branch(repository, settings, watch));
-    };
-    if listed.object_hash != repository.object_hash() {
-        return Ok(Step::OtherHash(listed.object_hash));
-    }
-    if matches!(reach, Reach::New(_))
-        && read_ref(repository, FETCHED_REF)? == Some(head)
-        && repository.has_object(head)
-    {
-        return Ok(Step::Unchanged(head));
-    }
+impl Contact<'_> {
+    /// One connection: lists the branch, and fetches it if need be.
+    pub(super) fn fetch(&self, reach: Reach) -> Result<Step, GitError> {
+        let remote = self.remote(&self.refspec())?;
+        let prepared = self
+            .connection(&remote)?
+            .prepare_fetch(gix::progress::Discard, ref_map::Options::default())
+            .map_err(|error| self.explain(&error))?;
 
-    watch.expect_pack(settings.fetch_bytes_max);
-    let prepared = match reach {
-        Reach::New(None) => prepared,
-        Reach::New(Some(depth)) | Reach::Deepen(depth) => {
-            prepared.with_shallow(Shallow::DepthAtRemote(depth))
+        let listed = prepared.ref_map();
+        let Some(head) = first_id(listed) else {
+            return Err(self.absent_branch());
+        };
+        if listed.object_hash != self.repository.object_hash() {
+            return Ok(Step::OtherHash(listed.object_hash));
         }
-        Reach::Everything => prepared.with_shallow(Shallow::undo()),
-    };
-    prepared
-        .receive(gix::progress::Discard, &watch.interrupted)
-        .map_err(failed)?;
-    Ok(Step::Fetched(head))
-}
+        let is_known = || {
+            Ok::<_, GitError>(
+                read_ref(self.repository, FETCHED_REF)? == Some(head) && self.repository.has_object(head),
+            )
+        };
+        if matches!(reach, Reach::New(_)) && is_known()? {
+            return Ok(Step::Unchanged(head));
+        }
 
-/// The head of the branch on the server. Nothing is fetched.
-pub(super) fn remote_head(
-    repository: &gix::Repository,
-    settings: &GitSettings,
-    watch: &Arc<Watch>,
-) -> Result<CommitId, GitError> {
-    let refs = list(
-        repository,
-        settings,
-        &format!("+refs/heads/{}:{FETCHED_REF}", settings.branch),
-        watch,
-    )?;
-    match refs.mappings.first().and_then(|mapping| mapping.remote.as_id()) {
-        Some(id) => commit_id(id.to_owned()).ok_or_else(|| GitError::Broken {
-            url: settings.url.clone(),
-            reason: "it names no valid object id".to_owned(),
-        }),
-        None => Err(absent_branch(repository, settings, watch)),
+        self.watch.expect_pack(self.settings.fetch_bytes_max);
+        let prepared = match reach {
+            Reach::New(None) => prepared,
+            Reach::New(Some(depth)) | Reach::Deepen(depth) => {
+                prepared.with_shallow(Shallow::DepthAtRemote(depth))
+            }
+            Reach::Everything => prepared.with_shallow(Shallow::undo()),
+        };
+        prepared
+            .receive(gix::progress::Discard, &self.watch.interrupted)
+            .map_err(|error| self.explain(&error))?;
+        Ok(Step::Fetched(head))
+    }
+
+    /// The head of the branch on the server. Nothing is fetched.
+    pub(super) fn remote_head(&self) -> Result<CommitId, GitError> {
+        match first_id(&self.list(&self.refspec())?) {
+            Some(id) => commit_id(id).ok_or_else(|| GitError::Broken {
+                url: self.settings.url.clone(),
+                reason: "it names no valid object id".to_owned(),
+            }),
+            None => Err(self.absent_branch()),
+        }
+    }
+
+    fn refspec(&self) -> String {
+        format!("+refs/heads/{}:{FETCHED_REF}", self.settings.branch)
+    }
+
+    fn list(&self, refspec: &str) -> Result<RefMap, GitError> {
+        let remote = self.remote(refspec)?;
+        let (refs, _handshake) = self
+            .connection(&remote)?
+            .ref_map(gix::progress::Discard, ref_map::Options::default())
+            .map_err(|error| self.explain(&error))?;
+        Ok(refs)
+    }
+
+    fn remote(&self, refspec: &str) -> Result<gix::Remote<'_>, GitError> {
+        // gix never learns the credentials, so it cannot say them.
+        self.repository
+            .remote_at_without_url_rewrite(self.settings.url.without_credentials().as_str())
+            .and_then(|remote| remote.with_refspecs([refspec], Direction::Fetch))
+            .map(|remote| remote.with_fetch_tags(Tags::None))
+            .map_err(|error| self.explain(&error))
+    }
+
+    fn connection<'a>(&self, remote: &'a gix::Remote<'a>) -> Result<Connection<'a>, GitError> {
+        let transport = transport::connect(self.settings, self.http, self.watch)?;
+        let mut connection = remote.to_connection_with_transport(transport);
+        // No helper is asked for credentials, and nothing is configured from files.
+        connection.set_credentials(|_| Ok(None));
+        connection.set_transport_options(Box::new(()));
+        Ok(connection)
+    }
+
+    /// The branch was not listed: is it gone, or is there nothing at all?
+    fn absent_branch(&self) -> GitError {
+        let refs = match self.list("+refs/heads/*:refs/osier/others/*") {
+            Ok(refs) => refs,
+            Err(error) => return error,
+        };
+        let mut others: Vec<String> = refs
+            .mappings
+            .iter()
+            .filter_map(|mapping| mapping.remote.as_name())
+            .filter_map(|name| name.strip_prefix(b"refs/heads/"))
+            .take(OTHERS_MAX)
+            .map(|name| format!("`{}`", said(&name.as_bstr().to_string())))
+            .collect();
+        others.sort();
+        let url = self.settings.url.clone();
+        if others.is_empty() {
+            GitError::EmptyRepository { url }
+        } else {
+            GitError::BranchGone {
+                url,
+                branch: self.settings.branch.clone(),
+                others,
+            }
+        }
+    }
+
+    /// The transport knows better than gix why a read failed.
+    fn explain(&self, error: &gix::Error) -> GitError {
+        self.watch
+            .failure()
+            .unwrap_or_else(|| from_gix(error, &self.settings.url, self.repository.path()))
     }
 }
 
-fn list(
-    repository: &gix::Repository,
-    settings: &GitSettings,
-    refspec: &str,
-    watch: &Arc<Watch>,
-) -> Result<gix::remote::fetch::RefMap, GitError> {
-    let failed = |error: gix::Error| explain(&error, settings, repository, watch);
-    let remote = repository
-        .remote_at_without_url_rewrite(settings.url.without_credentials().as_str())
-        .and_then(|remote| remote.with_refspecs([refspec], Direction::Fetch))
-        .map_err(failed)?
-        .with_fetch_tags(Tags::None);
-    let connection = remote.to_connection_with_transport(transport::connect(settings, watch)?);
-    let mut connection = connection.with_credentials(|_| Ok(None));
-    connection.set_transport_options(Box::new(()));
-    let (refs, _handshake) = connection
-        .ref_map(gix::progress::Discard, ref_map::Options::default())
-        .map_err(failed)?;
-    Ok(refs)
+type Connection<'a> = gix::remote::Connection<'a, 'static, 'a, AnyTransport>;
+
+fn first_id(refs: &RefMap) -> Option<gix::ObjectId> {
+    refs.mappings.first()?.remote.as_id().map(ToOwned::to_owned)
 }
 
 /// How many other branches an error names.
 const OTHERS_MAX: usize = 8;
-
-/// The branch was not listed: is it gone, or is there nothing at all?
-fn absent_branch(repository: &gix::Repository, settings: &GitSettings, watch: &Arc<Watch>) -> GitError {
-    let refs = match list(repository, settings, "+refs/heads/*:refs/osier/others/*", watch) {
-        Ok(refs) => refs,
-        Err(error) => return error,
-    };
-    let mut others: Vec<String> = refs
-        .mappings
-        .iter()
-        .filter_map(|mapping| mapping.remote.as_name())
-        .filter_map(|name| name.strip_prefix(b"refs/heads/"))
-        .take(OTHERS_MAX)
-        .map(|name| format!("`{}`", said(&name.as_bstr().to_string())))
-        .collect();
-    others.sort();
-    if others.is_empty() {
-        GitError::EmptyRepository {
-            url: settings.url.clone(),
-        }
-    } else {
-        GitError::BranchGone {
-            url: settings.url.clone(),
-            branch: settings.branch.clone(),
-            others,
-        }
-    }
-}
-
-/// The transport knows better than gix why a read failed.
-fn explain(
-    error: &gix::Error,
-    settings: &GitSettings,
-    repository: &gix::Repository,
-    watch: &Watch,
-) -> GitError {
-    watch
-        .failure()
-        .unwrap_or_else(|| from_gix(error, &settings.url, repository.path()))
-}

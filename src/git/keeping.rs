@@ -9,9 +9,10 @@ use gix::ThreadSafeRepository;
 use super::clone::{ACCEPTED_REF, CloneFolder, FETCHED_REF, commit_id, read_ref, write_ref};
 use super::commit::Commit;
 use super::error::{GitError, chain_text};
-use super::fetch::{self, Reach, Step, Update};
+use super::fetch::{Contact, Reach, Step, Update};
 use super::history::{Relation, relation};
 use super::settings::GitSettings;
+use super::transport::HttpClient;
 use super::tree::CommitTree;
 use super::watch::Watch;
 use crate::names::CommitId;
@@ -25,6 +26,7 @@ pub(super) struct Keeping {
     settings: GitSettings,
     folder: CloneFolder,
     clone: Mutex<ThreadSafeRepository>,
+    http: HttpClient,
     /// The last judgement about two commits, so that an unchanged branch is not walked again.
     judged: Mutex<Option<(gix::ObjectId, gix::ObjectId, Relation)>>,
 }
@@ -37,6 +39,7 @@ impl Keeping {
             settings,
             folder,
             clone: Mutex::new(clone),
+            http: HttpClient::default(),
             judged: Mutex::new(None),
         })
     }
@@ -71,8 +74,30 @@ impl Keeping {
         Ok(CommitTree::new(repository, root))
     }
 
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is not general over the contact's lifetime"
+    )]
     pub(super) fn remote_head(&self, watch: &Arc<Watch>) -> Result<CommitId, GitError> {
-        fetch::remote_head(&self.handle(), &self.settings, watch)
+        self.contact(watch, |contact| contact.remote_head())
+    }
+
+    fn contact<T>(
+        &self,
+        watch: &Arc<Watch>,
+        talk: impl FnOnce(&Contact<'_>) -> Result<T, GitError>,
+    ) -> Result<T, GitError> {
+        let done = talk(&Contact {
+            repository: &self.handle(),
+            settings: &self.settings,
+            http: &self.http,
+            watch,
+        });
+        if let Err(GitError::Certificate { .. }) = done {
+            // Perhaps the file of certificates has been put right since it was read.
+            self.http.forget();
+        }
+        done
     }
 
     /// Brings the clone up to date. A damaged one is set aside and cloned anew, once.
@@ -89,20 +114,10 @@ impl Keeping {
 
     fn update_as_it_is(&self, watch: &Arc<Watch>) -> Result<Update, GitError> {
         let previous = self.reference(FETCHED_REF)?;
-        let mut step = fetch::fetch(
-            &self.handle(),
-            &self.settings,
-            Reach::New(self.settings.depth),
-            watch,
-        )?;
+        let mut step = self.contact(watch, |contact| contact.fetch(Reach::New(self.settings.depth)))?;
         if let Step::OtherHash(hash) = step {
             self.start_afresh(hash)?;
-            step = fetch::fetch(
-                &self.handle(),
-                &self.settings,
-                Reach::New(self.settings.depth),
-                watch,
-            )?;
+            step = self.contact(watch, |contact| contact.fetch(Reach::New(self.settings.depth)))?;
         }
         let (head, is_new) = match step {
             Step::Unchanged(head) => (head, false),
@@ -169,7 +184,7 @@ impl Keeping {
                 Some(depth) if step < DEEPEN_STEPS_MAX => Reach::Deepen(depth),
                 Some(_) | None => Reach::Everything,
             };
-            fetch::fetch(&self.handle(), &self.settings, reach, watch)?;
+            self.contact(watch, |contact| contact.fetch(reach))?;
             verdict = relation(&self.handle(), accepted, head)?;
         }
         Ok(verdict)

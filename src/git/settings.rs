@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::names::BranchName;
-use crate::repo_url::RepoUrl;
+use crate::repo_url::{ProxyUrl, RepoUrl};
 
 /// Which branch of which repository, how to get in, and how long to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct GitSettings {
     pub auth: GitAuth,
     /// Certificates (PEM) trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
-    /// An HTTP proxy, `http://host:port`. Nothing is taken from the environment.
-    pub proxy: Option<String>,
+    /// An HTTP proxy. Nothing is taken from the environment.
+    pub proxy: Option<ProxyUrl>,
     /// How long each step may take.
     pub deadlines: Deadlines,
     /// The most that one fetch may bring, in bytes.

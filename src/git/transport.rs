@@ -15,23 +15,42 @@ use super::watch::Watch;
 use crate::repo_url::RepoScheme;
 
 #[cfg(unix)]
+mod daemon;
+mod http;
+mod http_client;
+#[cfg(unix)]
 mod polled;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
+mod ssh;
+
+pub(super) use http_client::HttpClient;
 
 /// Whichever way leads to the repository.
 pub(super) type AnyTransport = Box<dyn Transport + Send>;
 
-/// Connects to the repository of `settings`.
-pub(super) fn connect(settings: &GitSettings, watch: &Arc<Watch>) -> Result<AnyTransport, GitError> {
+/// The protocol that we ask for. Servers that know only older ones answer in those.
+const PROTOCOL: Protocol = Protocol::V2;
+
+/// Connects to the repository of `settings`. The HTTP client is kept from one operation to the next, with its open
+/// connections.
+pub(super) fn connect(
+    settings: &GitSettings,
+    http: &HttpClient,
+    watch: &Arc<Watch>,
+) -> Result<AnyTransport, GitError> {
     match settings.url.scheme() {
+        RepoScheme::Http | RepoScheme::Https => http::connect(settings, http, watch),
         #[cfg(unix)]
         RepoScheme::File => process::upload_pack(settings, watch),
-        _ => Err(GitError::Unsupported {
+        #[cfg(unix)]
+        RepoScheme::Ssh => ssh::connect(settings, watch),
+        #[cfg(unix)]
+        RepoScheme::Git => daemon::connect(settings, watch),
+        #[cfg(not(unix))]
+        RepoScheme::File | RepoScheme::Ssh | RepoScheme::Git => Err(GitError::Unsupported {
             url: settings.url.clone(),
         }),
     }
 }
-
-/// The protocol that we ask for. Servers that know only older ones answer in those.
-const PROTOCOL: Protocol = Protocol::V2;

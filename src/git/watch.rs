@@ -22,7 +22,6 @@ const REFS_BYTES_MAX: u64 = 64 << 20;
 pub(super) struct Watch {
     pub(super) url: RepoUrl,
     started_at: Instant,
-    #[expect(dead_code, reason = "used from the next commit on")]
     connect: Duration,
     idle: Duration,
     total: Duration,
@@ -35,10 +34,11 @@ pub(super) struct Watch {
     wakeup: io::PipeReader,
     wakeup_writer: Mutex<Option<io::PipeWriter>>,
     failure: Mutex<Option<GitError>>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Watch {
-    /// Starts the clock.
+    /// Starts the clock. To be called within a tokio runtime, whose timers and sockets the operation uses.
     ///
     /// # Errors
     /// When the process has no descriptors left.
@@ -59,6 +59,7 @@ impl Watch {
             wakeup,
             wakeup_writer: Mutex::new(Some(writer)),
             failure: Mutex::new(None),
+            runtime: tokio::runtime::Handle::current(),
         })
     }
 
@@ -96,9 +97,27 @@ impl Watch {
         self.interrupted.load(Ordering::SeqCst)
     }
 
+    /// Waits for `work` on the operation's own thread, for at most `wait` and no longer than the operation lives.
+    ///
+    /// # Errors
+    /// When it was cancelled, or `step` took too long.
+    pub(super) fn block_on<T>(
+        &self,
+        wait: Duration,
+        step: &'static str,
+        work: impl Future<Output = T>,
+    ) -> io::Result<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.cancelled() => Err(io::Error::other("cancelled")),
+                done = tokio::time::timeout(wait, work) => done.map_err(|_| self.timed_out(step, wait)),
+            }
+        })
+    }
+
     /// Resolves once the operation is cancelled.
-    #[expect(dead_code, reason = "used from the next commit on")]
-    pub(super) async fn cancelled(&self) {
+    async fn cancelled(&self) {
         while !self.is_cancelled() {
             let notified = self.notify.notified();
             if self.is_cancelled() {
@@ -134,7 +153,6 @@ impl Watch {
     }
 
     /// How long to wait for a connection, within the total.
-    #[expect(dead_code, reason = "used from the next commit on")]
     pub(super) fn connect_wait(&self) -> Duration {
         self.connect.min(self.remaining())
     }

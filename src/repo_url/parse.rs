@@ -80,6 +80,21 @@ fn by_scheme(scheme: &str, rest: &str) -> Result<Parts, Refusal> {
     })
 }
 
+/// As [`parse`], for a proxy: http or https, no path.
+pub(super) fn parse_proxy(text: &str) -> Result<Parts, Refusal> {
+    if text.trim_end_matches('/').matches('/').count() > 2 {
+        return Err("a proxy's address has no path");
+    }
+    let parts = parse(&format!("{}/-", text.trim_end_matches('/')))?;
+    if !matches!(parts.scheme, RepoScheme::Http | RepoScheme::Https) {
+        return Err("a proxy is reached by http or https: http://proxy.example.com:3128");
+    }
+    Ok(Parts {
+        path: "/".to_owned(),
+        ..parts
+    })
+}
+
 fn file(rest: &str) -> Result<Parts, Refusal> {
     let path = match rest.strip_prefix("localhost/") {
         Some(_) => rest.trim_start_matches("localhost"),

@@ -184,6 +184,30 @@ fn a_refusal_does_not_show_credentials_either() {
     }
 }
 
+#[test]
+fn a_proxy_is_http_without_a_path_and_hides_its_password() {
+    let proxy: ProxyUrl = "http://me:hunter2@proxy:3128".parse().unwrap();
+    assert_eq!(proxy.to_string(), "http://***@proxy:3128");
+    assert_eq!(proxy.reveal(), "http://me:hunter2@proxy:3128/");
+    assert!(!format!("{proxy:?}").contains("hunter2"));
+    assert_eq!(
+        "https://proxy/".parse::<ProxyUrl>().unwrap().to_string(),
+        "https://proxy"
+    );
+    for bad in [
+        "",
+        "proxy:3128",
+        "/srv",
+        "ssh://proxy",
+        "http://proxy/x",
+        "socks5://proxy",
+        "http://",
+        "-x",
+    ] {
+        assert!(bad.parse::<ProxyUrl>().is_err(), "{bad}");
+    }
+}
+
 proptest! {
     #[test]
     fn parsing_is_total_and_what_it_gives_parses_again(text in "\\PC{0,80}|[a-z+]{1,8}://[ -~]{0,60}|[ -~]{0,60}") {

@@ -10,9 +10,16 @@
 )]
 
 mod floors;
+mod git_daemon;
 mod git_file;
+mod git_http;
+#[path = "../support/git_server_http.rs"]
+mod git_server_http;
+#[path = "../support/git_server_inetd.rs"]
+mod git_server_inetd;
 #[path = "../support/git_source.rs"]
 mod git_source;
+mod git_ssh;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
 mod project;

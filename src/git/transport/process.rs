@@ -34,8 +34,9 @@ const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// Which program it is: they word their errors differently.
 #[derive(Debug, Clone, Copy)]
-enum Tool {
+pub(super) enum Tool {
     UploadPack,
+    Ssh,
 }
 
 /// `git upload-pack` on a folder of this machine.
@@ -53,7 +54,7 @@ pub(super) fn upload_pack(settings: &GitSettings, watch: &Arc<Watch>) -> Result<
 }
 
 /// Only what a program needs to be found and to speak English; none of `GIT_*`, no configuration but our own.
-fn isolate(command: &mut Command) {
+pub(super) fn isolate(command: &mut Command) {
     command.env_clear();
     for kept in ["PATH", "TMPDIR"] {
         if let Some(value) = std::env::var_os(kept) {
@@ -71,12 +72,12 @@ fn isolate(command: &mut Command) {
 }
 
 /// A connection over the standard input and output of a program.
-struct ProcessTransport {
+pub(super) struct ProcessTransport {
     connection: Connection<ProgramOutput, Polled<ChildStdin>>,
 }
 
 impl ProcessTransport {
-    fn spawn(
+    pub(super) fn spawn(
         mut command: Command,
         tool: Tool,
         url: &RepoUrl,
@@ -242,6 +243,7 @@ impl Tool {
     fn cannot_start(self, url: &RepoUrl, error: &io::Error) -> GitError {
         let (tool, package) = match self {
             Self::UploadPack => ("git", "git"),
+            Self::Ssh => ("ssh", "openssh-client"),
         };
         if error.kind() == io::ErrorKind::NotFound {
             return GitError::ToolMissing {
@@ -253,21 +255,37 @@ impl Tool {
         GitError::io("start", std::path::Path::new(tool), error)
     }
 
+    /// What a program's last words mean. OpenSSH's and git's are stable and, with `LC_ALL=C`, English.
     fn explain(self, url: &RepoUrl, stderr: &str) -> GitError {
         let url = url.clone();
-        let reason = said(
-            stderr
-                .lines()
-                .rfind(|line| !line.trim().is_empty())
-                .unwrap_or("it ended without a word"),
-        );
+        let reason = last_words(stderr);
         let lower = stderr.to_ascii_lowercase();
         let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
-        if has(&[
-            "does not appear to be a git repository",
-            "no such file or directory",
-            "not a git repository",
-        ]) {
+        if let Self::Ssh = self {
+            if has(&[
+                "host key verification failed",
+                "identification has changed",
+                "host key is known",
+            ]) {
+                return GitError::HostKey {
+                    url,
+                    reason: format!(
+                        "{reason} (trusted keys belong into the file that `repo.auth.known_hosts` names)"
+                    ),
+                };
+            }
+            if has(&[
+                "permission denied (",
+                "too many authentication failures",
+                "no such identity",
+            ]) {
+                return GitError::Unauthorized { url, reason };
+            }
+            if has(UNREACHABLE) {
+                return GitError::Unreachable { url, reason };
+            }
+        }
+        if has(NOT_FOUND) {
             return GitError::NotFound { url, reason };
         }
         match self {
@@ -275,6 +293,41 @@ impl Tool {
                 GitError::Unauthorized { url, reason }
             }
             Self::UploadPack => GitError::Broken { url, reason },
+            Self::Ssh => GitError::Server { url, reason },
         }
+    }
+}
+
+const UNREACHABLE: &[&str] = &[
+    "could not resolve hostname",
+    "connection refused",
+    "connection timed out",
+    "operation timed out",
+    "no route to host",
+    "network is unreachable",
+    "connection closed by",
+    "connection reset",
+    "kex_exchange_identification",
+];
+
+const NOT_FOUND: &[&str] = &[
+    "does not appear to be a git repository",
+    "not a git repository",
+    "no such file or directory",
+    "repository not found",
+    "could not be found",
+];
+
+/// What was said on stderr in one line, without decoration.
+fn last_words(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('@'))
+        .collect();
+    if lines.is_empty() {
+        "it ended without a word".to_owned()
+    } else {
+        said(&lines.join("; "))
     }
 }

@@ -1,0 +1,449 @@
+//! The smart HTTP protocol's requests. gix says what is asked; this says it, with deadlines, and knows what an answer
+//! means.
+//!
+//! Redirects are followed only within the same scheme, host and port: credentials stay where they belong, and no server
+//! can send a node into its own network.
+
+use std::io::{self, BufRead, Cursor, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gix::protocol::transport::client::blocking_io::http::{
+    GetResponse, Http, PostBodyDataKind, PostResponse, Transport,
+};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+
+use super::http_client::{HttpClient, authorization};
+use super::{AnyTransport, PROTOCOL};
+use crate::git::error::{GitError, said};
+use crate::git::settings::GitSettings;
+use crate::git::watch::Watch;
+
+/// How many redirects are followed: servers add `.git` or a slash.
+const REDIRECTS_MAX: usize = 4;
+
+/// The most that we send in one request: ids of commits that we have.
+const UPLOAD_BYTES_MAX: usize = 16 << 20;
+
+pub(super) fn connect(
+    settings: &GitSettings,
+    http: &HttpClient,
+    watch: &Arc<Watch>,
+) -> Result<AnyTransport, GitError> {
+    let requests = Requests {
+        client: http.client(settings)?,
+        authorization: authorization(settings)?,
+        watch: watch.clone(),
+        redirected: None,
+    };
+    let url = gix::url::parse(settings.url.without_credentials().as_str()).map_err(|_| GitError::Broken {
+        url: settings.url.clone(),
+        reason: "gix does not understand the address".to_owned(),
+    })?;
+    Ok(Box::new(Transport::new_http(requests, url, PROTOCOL, false)))
+}
+
+/// Carries out gix's requests.
+struct Requests {
+    client: reqwest::Client,
+    authorization: Option<HeaderValue>,
+    watch: Arc<Watch>,
+    /// Where the repository really is, if the server sent us there.
+    redirected: Option<String>,
+}
+
+impl Requests {
+    fn request(
+        &self,
+        method: Method,
+        url: &str,
+        lines: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> io::Result<reqwest::Request> {
+        let url = Url::parse(url).map_err(|error| self.broken(&error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let named = line.as_ref().split_once(':').and_then(|(name, value)| {
+                Some((
+                    HeaderName::try_from(name).ok()?,
+                    HeaderValue::try_from(value.trim()).ok()?,
+                ))
+            });
+            if let Some((name, value)) = named {
+                headers.append(name, value);
+            }
+        }
+        headers.insert(reqwest::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let mut request = reqwest::Request::new(method, url);
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// GET, following redirects within the server.
+    fn get_following(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        lines: &[String],
+    ) -> io::Result<reqwest::Response> {
+        let tail = url.strip_prefix(base_url).unwrap_or_default().to_owned();
+        let mut url = match &self.redirected {
+            Some(base) => format!("{base}{tail}"),
+            None => url.to_owned(),
+        };
+        for _ in 0..=REDIRECTS_MAX {
+            let request = self.request(Method::GET, &url, lines)?;
+            let response = send(&self.client, request, &self.watch)?;
+            if !response.status().is_redirection() {
+                return accept(response, &self.watch);
+            }
+            url = self.redirect_target(&response)?;
+            let base = url
+                .strip_suffix(&tail)
+                .ok_or_else(|| self.broken("it redirects to something that is no repository"))?;
+            self.redirected = Some(base.to_owned());
+        }
+        Err(self.broken("it redirects for ever"))
+    }
+
+    fn redirect_target(&self, response: &reqwest::Response) -> io::Result<String> {
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
+        let from = response.url();
+        let Some(to) = location.and_then(|location| from.join(location).ok()) else {
+            return Err(self.broken("it redirects nowhere"));
+        };
+        if to.origin() != from.origin() {
+            let mut shown = to.clone();
+            let _ = shown.set_username("");
+            let _ = shown.set_password(None);
+            shown.set_query(None);
+            shown.set_fragment(None);
+            return Err(self.watch.fail(GitError::Redirected {
+                url: self.watch.url.clone(),
+                to: said(shown.as_str().trim_end_matches("/info/refs")),
+            }));
+        }
+        Ok(to.into())
+    }
+
+    fn broken(&self, reason: &str) -> io::Error {
+        broken(&self.watch, reason)
+    }
+}
+
+const USER_AGENT: &str = concat!("git/osier-", env!("CARGO_PKG_VERSION"));
+
+impl Http for Requests {
+    type Headers = AnswerHeaders;
+    type ResponseBody = AnswerBody;
+    type PostBody = Upload;
+
+    fn get(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        headers: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<GetResponse<AnswerHeaders, AnswerBody>, gix::Error> {
+        let lines: Vec<String> = headers.into_iter().map(|line| line.as_ref().to_owned()).collect();
+        let response = self
+            .get_following(url, base_url, &lines)
+            .map_err(gix::Error::from_error)?;
+        let exchange = Exchange::answered(response, self.watch.clone());
+        Ok(GetResponse {
+            headers: AnswerHeaders::of(&exchange),
+            body: AnswerBody::of(&exchange),
+        })
+    }
+
+    fn post(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        headers: impl IntoIterator<Item = impl AsRef<str>>,
+        _body: PostBodyDataKind,
+    ) -> Result<PostResponse<AnswerHeaders, AnswerBody, Upload>, gix::Error> {
+        let tail = url.strip_prefix(base_url).unwrap_or_default();
+        let url = match &self.redirected {
+            Some(base) => format!("{base}{tail}"),
+            None => url.to_owned(),
+        };
+        let request = self
+            .request(Method::POST, &url, headers)
+            .map_err(gix::Error::from_error)?;
+        let exchange = Exchange::unsent(self.client.clone(), request, self.watch.clone());
+        Ok(PostResponse {
+            post_body: Upload(exchange.clone()),
+            headers: AnswerHeaders::of(&exchange),
+            body: AnswerBody::of(&exchange),
+        })
+    }
+
+    fn configure(&mut self, _config: &dyn std::any::Any) -> Result<(), gix::Error> {
+        Ok(())
+    }
+
+    fn redirected_base_url(&self) -> Option<String> {
+        self.redirected.clone()
+    }
+}
+
+/// One request and its answer. The request goes off when the answer is first looked at: until then its body grows.
+struct Exchange {
+    client: Option<(reqwest::Client, reqwest::Request)>,
+    upload: Vec<u8>,
+    response: Option<reqwest::Response>,
+    watch: Arc<Watch>,
+}
+
+type SharedExchange = Arc<Mutex<Exchange>>;
+
+impl Exchange {
+    fn answered(response: reqwest::Response, watch: Arc<Watch>) -> SharedExchange {
+        Arc::new(Mutex::new(Self {
+            client: None,
+            upload: Vec::new(),
+            response: Some(response),
+            watch,
+        }))
+    }
+
+    fn unsent(client: reqwest::Client, request: reqwest::Request, watch: Arc<Watch>) -> SharedExchange {
+        Arc::new(Mutex::new(Self {
+            client: Some((client, request)),
+            upload: Vec::new(),
+            response: None,
+            watch,
+        }))
+    }
+
+    fn response(&mut self) -> io::Result<&mut reqwest::Response> {
+        if let Some((client, mut request)) = self.client.take() {
+            *request.body_mut() = Some(std::mem::take(&mut self.upload).into());
+            let response = send(&client, request, &self.watch)?;
+            if response.status().is_redirection() {
+                return Err(broken(&self.watch, "it redirects in the middle of a fetch"));
+            }
+            self.response = Some(accept(response, &self.watch)?);
+        }
+        self.response
+            .as_mut()
+            .ok_or_else(|| io::Error::other("there is no answer"))
+    }
+
+    fn headers(&mut self) -> io::Result<Vec<u8>> {
+        let mut lines = Vec::new();
+        for (name, value) in self.response()?.headers() {
+            lines.extend_from_slice(name.as_str().as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend(value.to_str().unwrap_or_default().bytes());
+            lines.push(b'\n');
+        }
+        Ok(lines)
+    }
+
+    /// The next part of the body; empty at its end.
+    fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let watch = self.watch.clone();
+        let response = self.response()?;
+        let chunk = watch.block_on(watch.idle_wait(), "no data came", response.chunk())?;
+        match chunk {
+            Ok(Some(chunk)) => {
+                watch.received(chunk.len())?;
+                Ok(chunk.to_vec())
+            }
+            Ok(None) => Ok(Vec::new()),
+            Err(error) => Err(broken(
+                &watch,
+                &format!("the connection broke off: {}", innermost(&error)),
+            )),
+        }
+    }
+}
+
+fn lock(exchange: &SharedExchange) -> MutexGuard<'_, Exchange> {
+    exchange.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The body of a request, as gix writes it.
+pub(super) struct Upload(SharedExchange);
+
+impl Write for Upload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut exchange = lock(&self.0);
+        if exchange.upload.len() + bytes.len() > UPLOAD_BYTES_MAX {
+            return Err(io::Error::other("the request grows too large"));
+        }
+        exchange.upload.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The answer's headers, line by line.
+pub(super) struct AnswerHeaders {
+    exchange: SharedExchange,
+    lines: Option<Cursor<Vec<u8>>>,
+}
+
+impl AnswerHeaders {
+    fn of(exchange: &SharedExchange) -> Self {
+        Self {
+            exchange: exchange.clone(),
+            lines: None,
+        }
+    }
+}
+
+impl BufRead for AnswerHeaders {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.lines.is_none() {
+            self.lines = Some(Cursor::new(lock(&self.exchange).headers()?));
+        }
+        match &mut self.lines {
+            Some(lines) => lines.fill_buf(),
+            None => Ok(&[]),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        if let Some(lines) = &mut self.lines {
+            lines.consume(count);
+        }
+    }
+}
+
+impl Read for AnswerHeaders {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// The answer's body.
+pub(super) struct AnswerBody {
+    exchange: SharedExchange,
+    chunk: Cursor<Vec<u8>>,
+}
+
+impl AnswerBody {
+    fn of(exchange: &SharedExchange) -> Self {
+        Self {
+            exchange: exchange.clone(),
+            chunk: Cursor::default(),
+        }
+    }
+}
+
+impl BufRead for AnswerBody {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.chunk.fill_buf()?.is_empty() {
+            self.chunk = Cursor::new(lock(&self.exchange).chunk()?);
+        }
+        self.chunk.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.chunk.consume(count);
+    }
+}
+
+impl Read for AnswerBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// Sends a request and waits for the head of its answer.
+fn send(client: &reqwest::Client, request: reqwest::Request, watch: &Watch) -> io::Result<reqwest::Response> {
+    // A server may compute for a while before it answers, as long as between two pieces of an answer.
+    let wait = watch.idle_wait();
+    match watch.block_on(wait, "waiting for an answer took", client.execute(request))? {
+        Ok(response) => Ok(response),
+        Err(error) => Err(watch.fail(explain(&error, watch))),
+    }
+}
+
+/// What a request that got no answer failed of.
+fn explain(error: &reqwest::Error, watch: &Watch) -> GitError {
+    let url = watch.url.clone();
+    let reason = said(&innermost(error));
+    if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return match tls {
+            rustls::Error::InvalidCertificate(_) => GitError::Certificate { url, reason },
+            _ => GitError::Unreachable { url, reason },
+        };
+    }
+    if error.is_timeout() {
+        return GitError::TimedOut {
+            url,
+            step: "connecting took",
+            after: watch.connect_wait(),
+        };
+    }
+    if error.is_connect() {
+        return GitError::Unreachable { url, reason };
+    }
+    GitError::Broken { url, reason }
+}
+
+/// An answer with a status that means success, else what the status means.
+fn accept(response: reqwest::Response, watch: &Watch) -> io::Result<reqwest::Response> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let url = watch.url.clone();
+    let reason = format!("HTTP status {}", said(&status.to_string()));
+    Err(watch.fail(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => GitError::Unauthorized {
+            url,
+            reason: format!("{reason}; see `repo.auth.token_file`"),
+        },
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => GitError::Unauthorized {
+            url,
+            reason: format!("{reason}; see `sources.proxy`"),
+        },
+        StatusCode::NOT_FOUND | StatusCode::GONE => GitError::NotFound {
+            url,
+            reason: format!("{reason} (forges say so too where credentials are missing)"),
+        },
+        _ => GitError::Server { url, reason },
+    }))
+}
+
+fn broken(watch: &Watch, reason: &str) -> io::Error {
+    watch.fail(GitError::Broken {
+        url: watch.url.clone(),
+        reason: said(reason),
+    })
+}
+
+/// The error and its causes, also through `io::Error`, which hides what it wraps.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    const CAUSES_MAX: usize = 16;
+    std::iter::successors(Some(error), |&cause| {
+        match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
+            None => cause.source(),
+        }
+    })
+    .take(CAUSES_MAX)
+}
+
+/// The last cause's message: the outer ones repeat the address.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
+}

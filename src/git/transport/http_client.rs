@@ -1,0 +1,211 @@
+//! The HTTP client: certificates, proxy, credentials. Kept from one operation to the next, with its open connections.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+
+use crate::git::error::GitError;
+use crate::git::settings::GitSettings;
+use crate::repo_url::{RepoScheme, RepoUrl};
+
+/// How long an unused connection is kept: longer than the usual interval of polls.
+const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(100);
+
+/// The largest certificate or token file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The user name that goes with a token that stands alone. GitHub, GitLab, Gitea and Forgejo take any name with a token
+/// as the password, and GitHub documents this one; where a name matters (deploy tokens of GitLab, `x-token-auth` of
+/// Bitbucket) the file holds `name:token`.
+const TOKEN_USER: &str = "x-access-token";
+
+/// Builds the client at its first use; certificates are read then.
+#[derive(Default)]
+pub(in crate::git) struct HttpClient(Mutex<Option<reqwest::Client>>);
+
+impl HttpClient {
+    pub(super) fn client(&self, settings: &GitSettings) -> Result<reqwest::Client, GitError> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*kept {
+            return Ok(client.clone());
+        }
+        let client = build(settings)?;
+        *kept = Some(client.clone());
+        Ok(client)
+    }
+
+    /// The next operation builds a new client, and reads the certificates anew.
+    pub(in crate::git) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn build(settings: &GitSettings) -> Result<reqwest::Client, GitError> {
+    let bad = |setting: &'static str, reason: String| GitError::BadSetting { setting, reason };
+    // Redirects are followed by `http`, which knows where credentials may go. Nothing is taken from the environment.
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(settings.deadlines.connect)
+        .pool_idle_timeout(IDLE_CONNECTION_KEPT)
+        .pool_max_idle_per_host(1)
+        .tcp_nodelay(true);
+    if let Some(proxy) = &settings.proxy {
+        // reqwest's own error would name the proxy with its password.
+        let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_| {
+            bad(
+                "sources.proxy",
+                format!("{proxy} is no usable address of a proxy"),
+            )
+        })?;
+        builder = builder.proxy(proxy);
+    }
+    if let Some(path) = &settings.ca_file {
+        let in_file = |reason: String| bad("sources.ca_file", format!("{}: {reason}", path.display()));
+        let bytes = read_bounded(path).map_err(|error| in_file(error.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&bytes)
+            .map_err(|_| in_file("it holds no valid PEM".to_owned()))?;
+        if certificates.is_empty() {
+            return Err(in_file("it holds no certificate".to_owned()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|error| {
+        bad(
+            "sources.ca_file",
+            format!("no TLS client can be made: {}", super::http::innermost(&error)),
+        )
+    })
+}
+
+/// The `Authorization` header: of the token file, else of the address itself.
+pub(super) fn authorization(settings: &GitSettings) -> Result<Option<HeaderValue>, GitError> {
+    let bad = |reason: String| GitError::BadSetting {
+        setting: "repo.auth.token_file",
+        reason,
+    };
+    let userinfo = match (&settings.auth.token_file, settings.url.user()) {
+        (Some(path), _) => {
+            let in_file = |reason: &str| bad(format!("{}: {reason}", path.display()));
+            let bytes = read_bounded(path).map_err(|error| in_file(&error.to_string()))?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| in_file("it is not valid UTF-8"))?;
+            let line = text.lines().next().unwrap_or_default().trim();
+            if line.is_empty() {
+                return Err(in_file("its first line is empty"));
+            }
+            if line.contains(':') {
+                line.to_owned()
+            } else {
+                format!("{TOKEN_USER}:{line}")
+            }
+        }
+        (None, Some(user)) => format!("{user}:{}", settings.url.password().unwrap_or_default()),
+        (None, None) => return Ok(None),
+    };
+    if settings.url.scheme() == RepoScheme::Http && !is_loopback(&settings.url) {
+        return Err(bad(
+            "over plain http everybody on the way could read the credentials; use https".to_owned(),
+        ));
+    }
+    let mut value = HeaderValue::try_from(format!("Basic {}", base64(userinfo.as_bytes())))
+        .map_err(|_| bad("it cannot stand in a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+fn is_loopback(url: &RepoUrl) -> bool {
+    let host = url.host().unwrap_or_default();
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn read_bounded(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Base64 with padding (RFC 4648).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32| {
+        usize::try_from(bits & 63)
+            .ok()
+            .and_then(|at| ALPHABET.get(at))
+            .map_or('=', |&byte| char::from(byte))
+    };
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        text.push(digit(bits >> 18));
+        text.push(digit(bits >> 12));
+        text.push(if chunk.len() > 1 { digit(bits >> 6) } else { '=' });
+        text.push(if chunk.len() > 2 { digit(bits) } else { '=' });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    fn header(url: &str, token: Option<&str>) -> Result<Option<String>, GitError> {
+        let room = tempfile::tempdir().unwrap();
+        let mut settings = GitSettings::new(url.parse().unwrap(), "main".parse().unwrap());
+        if let Some(token) = token {
+            let path = room.path().join("token");
+            std::fs::write(&path, token).unwrap();
+            settings.auth.token_file = Some(path);
+        }
+        Ok(authorization(&settings)?.map(|value| value.to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn a_token_is_sent_as_the_forges_take_it() {
+        let basic = |text: &str| Some(format!("Basic {}", base64(text.as_bytes())));
+        assert_eq!(
+            header("https://h/x", Some("tok\n")).unwrap(),
+            basic("x-access-token:tok")
+        );
+        assert_eq!(header("https://h/x", Some("me:tok")).unwrap(), basic("me:tok"));
+        assert_eq!(header("https://a:b@h/x", None).unwrap(), basic("a:b"));
+        assert_eq!(
+            header("https://a:b@h/x", Some("tok")).unwrap(),
+            basic("x-access-token:tok")
+        );
+        assert_eq!(header("https://h/x", None).unwrap(), None);
+        assert!(header("https://h/x", Some("\n")).is_err());
+    }
+
+    #[test]
+    fn credentials_go_over_plain_http_only_to_this_machine() {
+        assert!(header("http://127.0.0.1:8/x", Some("tok")).unwrap().is_some());
+        assert!(header("http://[::1]/x", Some("tok")).unwrap().is_some());
+        assert!(header("http://localhost/x", Some("tok")).unwrap().is_some());
+        for url in ["http://example.com/x", "http://a:b@10.0.0.1/x"] {
+            let error = header(url, Some("hunter2")).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+}
