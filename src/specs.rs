@@ -4,6 +4,7 @@
 //! (`layers`) -> `${…}` expanded and [`AppSpec`] decoded with every mistake (`decode`) -> checks across specs (`load`)
 //! -> [`Desired`].
 
+pub mod app_file;
 pub mod app_spec;
 pub mod decode;
 pub mod desired;
@@ -15,11 +16,14 @@ pub mod load;
 pub mod merge;
 pub mod mistake;
 pub mod node;
+pub mod render;
+pub mod schema;
 pub mod source;
 pub mod support;
 pub mod tree;
 pub mod values;
 
+pub use app_file::{AppFile, read_app};
 pub use app_spec::AppSpec;
 pub use desired::{Desired, DesiredApp, SpecError};
 pub use facts::{Capabilities, NodeFacts};

@@ -21,6 +21,8 @@ pub struct Desired {
     pub mistakes: Vec<Arc<SpecError>>,
     /// What is odd but no mistake.
     pub warnings: Vec<Arc<SpecError>>,
+    /// How many spec files there are, readable or not.
+    pub file_count: usize,
 }
 
 /// One app as a commit asks for it.

@@ -23,4 +23,6 @@ mod git_ssh;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
 mod project;
+mod specs_conformance;
 mod specs_load;
+mod specs_schema;

@@ -17,7 +17,10 @@ pub(super) fn assemble(
     names: &mut BTreeMap<String, AppName>,
 ) -> Desired {
     let claims = claims(outcomes, names);
-    let mut desired = Desired::default();
+    let mut desired = Desired {
+        file_count: outcomes.len(),
+        ..Desired::default()
+    };
     let mut errors: Vec<SpecError> = Vec::new();
     for (path, outcome) in outcomes {
         let app = claims.by_folder.get(path.as_str());

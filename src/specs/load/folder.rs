@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use super::Settings;
 use crate::names::{AppName, ObjectId};
+use crate::specs::app_file::{self, key_place, runs_here};
 use crate::specs::app_spec::{AppSpec, Placement, Source as ArtefactSource};
 use crate::specs::decode::Context;
 use crate::specs::desired::{DesiredApp, SpecError};
 use crate::specs::facts::NodeFacts;
-use crate::specs::format::{FILE_BYTES_MAX, Format, read as read_format, text_of, too_large};
+use crate::specs::format::{FILE_BYTES_MAX, too_large};
 use crate::specs::layers::{Layered, resolve};
 use crate::specs::mistake::{Mistake, codes};
-use crate::specs::node::{Map, Place};
+use crate::specs::node::Place;
 use crate::specs::source::{Source, Sources, Spot};
-use crate::specs::support::unsupported;
 use crate::specs::tree::{Entry, EntryKind, Tree, TreeError};
 
 /// Where a spec is looked for first; two of these in one folder are an error.
@@ -172,37 +172,21 @@ fn read_spec(
     facts: &NodeFacts,
 ) -> Result<FolderOutcome, TreeError> {
     let file = format!("{path}/{}", spec.name);
-    let mut source = Source {
-        path: file.clone(),
-        text: String::new(),
-        format: Format::of_file(&spec.name).unwrap_or_default(),
-    };
     let bytes = match tree.file(spec, &file, FILE_BYTES_MAX as u64) {
         Ok(bytes) => bytes,
         Err(TreeError::TooLarge { found, .. }) => {
-            let mistake = too_large(0, found);
-            return Ok(FolderOutcome::unreadable(
-                Sources(&[&source]).error(None, &mistake),
-            ));
+            let source = Source {
+                path: file,
+                ..Source::default()
+            };
+            let error = Sources(&[&source]).error(None, &too_large(0, found));
+            return Ok(FolderOutcome::unreadable(error));
         }
         Err(error) => return Err(error),
     };
-    match text_of(&bytes, 0) {
-        Ok(text) => text.clone_into(&mut source.text),
-        Err(mistake) => {
-            source.text = String::from_utf8_lossy(&bytes).into_owned();
-            return Ok(FolderOutcome::unreadable(
-                Sources(&[&source]).error(None, &mistake),
-            ));
-        }
-    }
-    let root = match read_format(source.format, &source.text, 0) {
-        Ok(root) => root,
-        Err(mistake) => {
-            return Ok(FolderOutcome::unreadable(
-                Sources(&[&source]).error(None, &mistake),
-            ));
-        }
+    let (source, root) = match app_file::parse(&file, &bytes) {
+        Ok(parsed) => parsed,
+        Err(error) => return Ok(FolderOutcome::unreadable(*error)),
     };
     let nothing = Source::default();
     let files = [&source, settings.map_or(&nothing, |settings| &settings.source)];
@@ -244,7 +228,8 @@ impl Outcome<'_> {
         let mut parts = Vec::new();
         if let Some(spec) = &spec {
             artefact = self.named_files(spec, finder, &mut parts)?;
-            self.check_support(spec);
+            let lacks = app_file::not_supported_yet(&self.layered.tree, spec, facts);
+            self.layered.decoded.mistakes.extend(lacks);
         }
         let decoded = self.layered.decoded;
         let name = decoded.name.as_ref();
@@ -356,46 +341,6 @@ impl Outcome<'_> {
             .mistakes
             .push(Mistake::new(at, codes::NOT_A_FILE, message, help));
     }
-
-    fn check_support(&mut self, spec: &AppSpec) {
-        let facts = self.context.facts;
-        if !runs_here(&spec.placement, facts) {
-            return;
-        }
-        for lack in unsupported(spec, &facts.capabilities) {
-            let keys: Vec<&str> = lack.key.split('.').collect();
-            let at = key_place(&self.layered.tree, &keys);
-            let message = format!("not supported yet: {}", lack.what);
-            let help = "the spec is valid, but this release does not carry it out: remove it, or wait for a release that does";
-            self.layered
-                .decoded
-                .mistakes
-                .push(Mistake::new(at, codes::NOT_SUPPORTED_YET, message, help));
-        }
-    }
-}
-
-/// The place of the key at the end of a path of keys, or of the last one that there is.
-fn key_place(tree: &Map, keys: &[&str]) -> Place {
-    let mut at = Place::whole(0);
-    let mut map = Some(tree);
-    for key in keys {
-        let Some(entry) = map.and_then(|map| map.0.get(*key)) else {
-            break;
-        };
-        at = entry.key_at;
-        map = entry.node.as_map();
-    }
-    at
-}
-
-/// Does a node with these facts run an app with this placement? Nobody's node runs all.
-fn runs_here(placement: &Placement, facts: &NodeFacts) -> bool {
-    let Some(name) = &facts.name else {
-        return true;
-    };
-    let is_named = placement.nodes.is_empty() || placement.nodes.contains(name.as_str());
-    is_named && facts.has_labels(&placement.labels)
 }
 
 /// Looks for files beside a spec.
