@@ -25,3 +25,6 @@ pub mod actors;
 
 // Floor 4: the node and its doors.
 pub mod control;
+
+// Floor 5: the command line.
+pub mod cli;

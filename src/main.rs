@@ -1,2 +1,7 @@
 //! The `osier` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    osier::cli::main()
+}

@@ -2,6 +2,8 @@
 //!
 //! Names are the original's (`bc_gitops.deploy.stop`); the record is the payload of the seed protocol.
 
+pub mod sentence;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -9,6 +9,9 @@
     reason = "a test that cannot go on fails; the helpers of tests are tests too"
 )]
 
+mod cli_client;
+#[path = "../support/fake_daemon.rs"]
+mod fake_daemon;
 mod floors;
 mod git_daemon;
 mod git_file;

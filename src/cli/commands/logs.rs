@@ -1,0 +1,86 @@
+//! `osier logs`.
+
+use clap::Args;
+
+use super::super::args::{app_name, since};
+use super::super::context::Context;
+use super::super::outcome::{Exit, Outcome};
+use super::super::render;
+use super::super::screen::{Format, line};
+use crate::rpc::procedures::{Logs, LogsRequest};
+
+/// Print an app's output.
+///
+/// What an app writes to standard output and standard error is kept, line by line, beyond its end. Control characters
+/// and invalid bytes are shown escaped.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  osier logs web --tail 20
+  osier logs web -f --since 10m
+  osier logs web -p                what the previous instance said last
+  osier logs web -o jsonl | jq -r .text")]
+pub(crate) struct LogsArgs {
+    /// The app.
+    #[arg(value_parser = app_name)]
+    app: String,
+
+    /// Go on with new lines until Ctrl-C.
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Only the last N lines.
+    #[arg(long, value_name = "N")]
+    tail: Option<usize>,
+
+    /// Only lines since then: how long ago (`10m`), or a time as in 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<i64>,
+
+    /// The output of the instance before this one.
+    #[arg(short, long)]
+    previous: bool,
+
+    /// Without the time before each line.
+    #[arg(long)]
+    bare: bool,
+}
+
+/// Runs it.
+pub(crate) async fn run(context: &mut Context, args: LogsArgs) -> Outcome {
+    let request = LogsRequest {
+        app: args.app,
+        tail: args.tail,
+        since_ms: args.since,
+        previous: args.previous,
+        follow: args.follow || context.globals.watch,
+    };
+    let mut lines = context.connect().await?.stream::<Logs>(&request).await?;
+    let mut collected = Vec::new();
+    loop {
+        let item = match lines.next().await {
+            Ok(item) => item,
+            Err(error) => return Err(context.with_nearest(&request.app, error).await),
+        };
+        let Some(item) = item else { break };
+        match context.screen.format {
+            Format::Table | Format::Wide => {
+                let text = render::events::log_line(&context.screen.look, &item, !args.bare);
+                context.screen.print(&text)?;
+            }
+            Format::Name => {
+                let text = render::events::log_line(&context.screen.look, &item, false);
+                context.screen.print(&text)?;
+            }
+            Format::Json | Format::Yaml if !request.follow => collected.push(item),
+            Format::Jsonl | Format::Json | Format::Yaml => context.screen.print(&line(&item)?)?,
+        }
+        if context.screen.is_broken() {
+            return Ok(Exit::Yes);
+        }
+    }
+    if !request.follow && matches!(context.screen.format, Format::Json | Format::Yaml) {
+        context.screen.show(&collected, |_, _| String::new(), Vec::new)?;
+    }
+    Ok(Exit::Yes)
+}

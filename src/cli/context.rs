@@ -1,0 +1,192 @@
+//! What every command works with: the global flags, the screen, and the way to the daemon.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::args::Globals;
+use super::find;
+use super::look::Look;
+use super::outcome::{Exit, Outcome, Trouble};
+use super::screen::{Format, Screen};
+use crate::control::client::{Client, ClientError, Items};
+use crate::names::AppName;
+use crate::rpc::procedures::{Nothing, State, Watch};
+use crate::rpc::{Procedure, RpcErrorCode};
+
+/// How long a question that the daemon answers from memory may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a watched screen is drawn again where nothing changes: its ages go on.
+const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One run of the command line.
+pub(crate) struct Context {
+    pub(crate) globals: Globals,
+    pub(crate) screen: Screen,
+    advice: Interruption,
+}
+
+/// What is said when Ctrl-C ends the waiting: how to follow what goes on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interruption(Rc<Cell<Option<&'static str>>>);
+
+impl Interruption {
+    /// The advice of the command that was interrupted, if something goes on without it.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        self.0.get()
+    }
+}
+
+impl Context {
+    /// For these flags.
+    pub(crate) fn new(globals: Globals) -> Self {
+        let mut format = globals.output;
+        if globals.watch && format == Format::Json {
+            format = Format::Jsonl;
+        }
+        let screen = Screen::new(format, globals.color, globals.quiet);
+        Self {
+            globals,
+            screen,
+            advice: Interruption::default(),
+        }
+    }
+
+    /// From here on something goes on when the waiting is interrupted.
+    pub(crate) fn on_interrupt(&self, advice: &'static str) {
+        self.advice.0.set(Some(advice));
+    }
+
+    /// What to say after Ctrl-C.
+    pub(crate) fn interruption(&self) -> Interruption {
+        self.advice.clone()
+    }
+
+    /// A connection to the daemon.
+    pub(crate) async fn connect(&self) -> Result<Client, Trouble> {
+        let client = find::connect(&self.globals).await?;
+        if self.globals.verbose > 0 {
+            self.screen.talk(&format!("asking {}", client.path().display()));
+        }
+        Ok(client)
+    }
+
+    /// Asks the daemon something that it can answer at once.
+    pub(crate) async fn ask<P: Procedure>(&self, request: &P::Request) -> Result<P::Reply, Trouble> {
+        let mut client = self.connect().await?;
+        self.ask_through::<P>(&mut client, request).await
+    }
+
+    /// As [`Context::ask`] over a connection that is there.
+    pub(crate) async fn ask_through<P: Procedure>(
+        &self,
+        client: &mut Client,
+        request: &P::Request,
+    ) -> Result<P::Reply, Trouble> {
+        Ok(client.call::<P>(request, Some(ANSWER_TIMEOUT)).await?)
+    }
+
+    /// As [`Context::ask`] about one app; a name that is not there is answered with the nearest that is.
+    pub(crate) async fn ask_about<P: Procedure>(
+        &self,
+        app: &str,
+        request: &P::Request,
+    ) -> Result<P::Reply, Trouble> {
+        let mut client = self.connect().await?;
+        match client.call::<P>(request, Some(ANSWER_TIMEOUT)).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.with_nearest(app, error).await),
+        }
+    }
+
+    /// The error with a did-you-mean where the node said "not found" and no more.
+    pub(crate) async fn with_nearest(&self, app: &str, error: ClientError) -> Trouble {
+        let is_unknown = matches!(&error, ClientError::Refused(refusal) if refusal.code == RpcErrorCode::NotFound && refusal.help.is_none());
+        let trouble = Trouble::from(error);
+        if !is_unknown {
+            return trouble;
+        }
+        let Ok(apps) = self.ask::<State>(&Nothing {}).await else {
+            return trouble;
+        };
+        match nearest(app, apps.keys().map(AppName::as_str)) {
+            Some(name) => trouble.help(format!("did you mean `{name}`?")),
+            None => trouble.help("`osier apps` lists those that are there"),
+        }
+    }
+
+    /// Does `once`; with `--watch` again whenever something changed, until it is interrupted.
+    pub(crate) async fn repeat(&mut self, mut once: impl AsyncFnMut(&mut Self) -> Outcome) -> Outcome {
+        if !self.globals.watch {
+            return once(self).await;
+        }
+        self.screen.begin_watching();
+        let mut changes = self.changes().await?;
+        loop {
+            self.refresh();
+            match once(self).await {
+                Ok(_) => {}
+                Err(trouble) => self.screen.draw_trouble(&trouble)?,
+            }
+            if self.screen.is_broken() {
+                return Ok(Exit::Yes);
+            }
+            if self.wait_for_change(&mut changes).await.is_err() {
+                changes = self.changes_again().await?;
+            }
+        }
+    }
+
+    async fn changes(&self) -> Result<Items<Watch>, Trouble> {
+        Ok(self.connect().await?.stream::<Watch>(&Nothing {}).await?)
+    }
+
+    /// Waits for the daemon to come back: whoever watches wants to see that.
+    async fn changes_again(&mut self) -> Result<Items<Watch>, Trouble> {
+        loop {
+            match self.changes().await {
+                Ok(changes) => return Ok(changes),
+                Err(trouble) => self.screen.draw_trouble(&trouble)?,
+            }
+            if self.screen.is_broken() {
+                return Err(Trouble::new("standard output was closed"));
+            }
+            tokio::time::sleep(REDRAW_INTERVAL).await;
+        }
+    }
+
+    async fn wait_for_change(&self, changes: &mut Items<Watch>) -> Result<(), Trouble> {
+        let redraw_at = Instant::now() + REDRAW_INTERVAL;
+        let redraws = self.screen.is_redrawing();
+        tokio::select! {
+            item = changes.next() => match item? {
+                Some(_) => Ok(()),
+                None => Err(Trouble::new("the daemon ended the stream")),
+            },
+            () = sleep_until(redraw_at), if redraws => Ok(()),
+        }
+    }
+
+    /// The clock and the width may have changed since the last drawing.
+    fn refresh(&mut self) {
+        self.screen.look = Look {
+            is_coloured: self.screen.look.is_coloured,
+            is_ascii: self.screen.look.is_ascii,
+            ..Look::of_stdout(self.globals.color)
+        };
+    }
+}
+
+/// The name that was probably meant, if one is near enough.
+pub(crate) fn nearest<'a>(meant: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Jaro-Winkler similarity: 0.8 lets a letter or two be wrong in a short name.
+    const SIMILARITY_MIN: f64 = 0.8;
+    names
+        .map(|name| (strsim::jaro_winkler(meant, name), name))
+        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

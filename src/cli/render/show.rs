@@ -1,0 +1,191 @@
+//! All about one app.
+
+use super::super::look::{Look, Tone};
+use super::super::words::{age, count, escape, size, took};
+use super::{apps, events, states};
+use crate::rpc::procedures::AppDetails;
+use crate::specs::DesiredApp;
+use crate::status::Usage;
+
+/// States, desired beside current, use, ends, last words, last events.
+pub(crate) fn app(look: &Look, details: &AppDetails) -> String {
+    let state = &details.state;
+    let mut page = Page {
+        look,
+        text: String::new(),
+    };
+    let word = look.state(states::of_app(state), state.status.as_str());
+    page.text.push_str(&format!(
+        "{}  {word}  {}, {}\n",
+        look.paint(Tone::Strong, state.name.as_str()),
+        state.sync.as_str(),
+        state.health.as_str()
+    ));
+    if let Some(description) = &state.description {
+        page.line("about", &escape(description));
+    }
+    page.line("version", &apps::versions(look, state));
+    if let Some(desired) = &details.desired {
+        page.line("spec", &format!("{}:{}", escape(&desired.file), desired.line));
+    }
+    if let Some(commit) = &details.commit {
+        let words = format!(
+            "{} \"{}\" by {}",
+            commit.id.short(),
+            escape(&commit.subject),
+            escape(&commit.author)
+        );
+        page.line("commit", &words);
+    }
+    page.line("runs as", &process(look, details));
+    if let Some(usage) = &details.usage {
+        page.line("uses", &used(usage));
+    }
+    page.line("restarts", &state.restarts.to_string());
+    page.line("folder", &escape(state.path.as_deref().unwrap_or("-")));
+    page.line("digest", state.digest.as_ref().map_or("-", AsRef::as_ref));
+    let note = apps::note(look, state);
+    if !note.is_empty() {
+        page.line("note", &note);
+    }
+    page.differences(details);
+    page.environment(details);
+    page.history(details);
+    page.section("Why");
+    page.text.push_str(&format!("  {}\n", escape(&details.why)));
+    page.text
+}
+
+struct Page<'a> {
+    look: &'a Look,
+    text: String,
+}
+
+impl Page<'_> {
+    fn line(&mut self, label: &str, value: &str) {
+        self.text.push_str(&format!(
+            "  {}  {value}\n",
+            self.look.paint(Tone::Dim, &format!("{label:<8}"))
+        ));
+    }
+
+    fn section(&mut self, title: &str) {
+        self.text
+            .push_str(&format!("\n{}\n", self.look.paint(Tone::Strong, title)));
+    }
+
+    /// Each field in which what git asks for differs from what it was deployed from.
+    fn differences(&mut self, details: &AppDetails) {
+        let (Some(desired), Some(applied)) = (&details.desired, &details.applied) else {
+            return;
+        };
+        let changes = differing(applied, desired);
+        if changes.is_empty() {
+            return;
+        }
+        self.section("Desired beside current");
+        let look = self.look;
+        let mut table = super::super::table::Table::new(&["  FIELD", "CURRENT", "DESIRED"]);
+        for (field, current, wanted) in changes {
+            use super::super::table::Cell;
+            table.row(vec![
+                Cell::new(format!("  {field}")),
+                Cell::new(escape(&current)),
+                Cell::new(escape(&wanted)).tone(Tone::Busy),
+            ]);
+        }
+        self.text.push_str(&table.draw(look));
+    }
+
+    fn environment(&mut self, details: &AppDetails) {
+        if details.state.env.is_empty() {
+            return;
+        }
+        self.section("Environment");
+        for (name, value) in &details.state.env {
+            self.text
+                .push_str(&format!("  {}={}\n", escape(name), escape(value)));
+        }
+    }
+
+    fn history(&mut self, details: &AppDetails) {
+        if !details.exits.is_empty() {
+            self.section("Last ends");
+        }
+        for exit in &details.exits {
+            let line = format!(
+                "  {} ago  {}, after {}\n",
+                age(Some(&exit.at), self.look.now_ms),
+                escape(&exit.how),
+                took(exit.ran_ms)
+            );
+            self.text.push_str(&line);
+        }
+        if !details.last_words.is_empty() {
+            self.section("Last words");
+        }
+        for line in &details.last_words {
+            let line = events::log_line(self.look, line, true);
+            self.text.push_str(&format!("  {line}"));
+        }
+        if !details.events.is_empty() {
+            self.section("Last events");
+        }
+        for event in &details.events {
+            let line = events::line(self.look, event);
+            self.text.push_str(&format!("  {line}"));
+        }
+    }
+}
+
+fn process(look: &Look, details: &AppDetails) -> String {
+    let state = &details.state;
+    let mut words = vec![escape(&state.isolation).into_owned()];
+    if let Some(pid) = state.os_pid {
+        words.push(format!("pid {pid}"));
+    }
+    if state.started_at.is_some() {
+        words.push(format!(
+            "started {} ago",
+            age(state.started_at.as_deref(), look.now_ms)
+        ));
+    }
+    words.join(", ")
+}
+
+fn used(usage: &Usage) -> String {
+    format!(
+        "{} of memory, {} of CPU time, {}, {}",
+        size(usage.memory_bytes),
+        took(usage.cpu_ms),
+        count(
+            usize::try_from(usage.open_files).unwrap_or(usize::MAX),
+            "open file"
+        ),
+        if usage.processes == 1 {
+            "1 process".to_owned()
+        } else {
+            format!("{} processes", usage.processes)
+        }
+    )
+}
+
+/// The fields of the specs that differ: name, current, desired. Specs hold no secret values.
+fn differing(applied: &DesiredApp, desired: &DesiredApp) -> Vec<(String, String, String)> {
+    let (Ok(serde_json::Value::Object(current)), Ok(serde_json::Value::Object(wanted))) = (
+        serde_json::to_value(&applied.spec),
+        serde_json::to_value(&desired.spec),
+    ) else {
+        return Vec::new();
+    };
+    let mut fields: Vec<_> = current.keys().chain(wanted.keys()).collect();
+    fields.sort();
+    fields.dedup();
+    let word =
+        |value: Option<&serde_json::Value>| value.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
+    fields
+        .into_iter()
+        .filter(|field| current.get(*field) != wanted.get(*field))
+        .map(|field| (field.clone(), word(current.get(field)), word(wanted.get(field))))
+        .collect()
+}
