@@ -14,6 +14,9 @@ pub mod specs;
 pub mod status;
 pub mod telemetry;
 
+// Floor 1: supervision.
+pub mod supervisor;
+
 // Floor 2: what touches the world.
 pub mod clock;
 pub mod git;

@@ -25,6 +25,10 @@ mod git_source;
 mod git_ssh;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
+#[path = "../support/otp_stage.rs"]
+mod otp_stage;
+mod otp_start;
+mod otp_strategies;
 mod project;
 mod specs_conformance;
 mod specs_load;

@@ -1,0 +1,373 @@
+//! The actor around [`Core`]: turns messages and exits into events, and commands into effects.
+//!
+//! It starts its children in `pre_start` (so that a start that fails fails its own start) and stops them in `post_stop` (so
+//! that a plain stop of its cell is an ordered one). In between its handlers only decide; what takes time runs in tasks.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tracing::{debug, error, info, warn};
+
+use super::brood::{Brood, Live};
+use super::decide::{Answer, Command, Core, Event, Incarnation, Request};
+use super::effects::Reporter;
+use super::exit::ExitReason;
+use super::observe::{Consequence, Notice, Observer};
+use super::snapshot::{self, Snapshot};
+use super::spec::{ChildId, ChildRef, ChildSpec, StartError};
+
+type SupervisorCore = Core<ChildRef, RpcReplyPort<Answer<ChildRef>>>;
+
+/// What a supervisor can be told.
+pub(crate) enum Message {
+    /// An admin call.
+    Call {
+        request: Request,
+        reply: RpcReplyPort<Answer<ChildRef>>,
+    },
+    /// How is everybody?
+    Inspect(RpcReplyPort<Snapshot>),
+    /// How is this child?
+    Child(
+        ChildId,
+        RpcReplyPort<Option<(ChildSpec, super::observe::ChildInfo)>>,
+    ),
+    /// Tell me when you end, and why.
+    AwaitEnd(RpcReplyPort<ExitReason>),
+    /// A task has reported.
+    Wake,
+    /// A child that could not be linked has ended.
+    Gone { incarnation: Incarnation },
+    /// A failed restart's turn has come.
+    Retry { child: ChildId, ticket: Incarnation },
+}
+
+/// What tasks report.
+pub(crate) enum Report {
+    Started {
+        incarnation: Incarnation,
+        outcome: Result<Option<ChildRef>, StartError>,
+    },
+    Cancelled {
+        incarnation: Incarnation,
+    },
+    Stopped {
+        incarnation: Incarnation,
+        actor: ActorId,
+        reason: ExitReason,
+    },
+}
+
+pub(crate) struct SupervisorActor;
+
+/// What a supervisor is started with.
+pub(crate) struct Arguments {
+    pub(crate) core: SupervisorCore,
+    pub(crate) brood: Brood,
+    pub(crate) observer: Option<Observer>,
+}
+
+pub(crate) struct Supervision {
+    core: SupervisorCore,
+    reporter: Reporter,
+    reports: UnboundedReceiver<Report>,
+    observer: Option<Observer>,
+    actors: HashMap<ActorId, Incarnation>,
+    /// Exits of actors whose start has not been reported yet. Only kept while starts are in flight.
+    early_exits: HashMap<ActorId, ExitReason>,
+    /// What is left of incarnations that ended by themselves; the next one waits for it.
+    remains: HashMap<ChildId, Live>,
+    ended: Option<Ended>,
+    await_end: Vec<RpcReplyPort<ExitReason>>,
+}
+
+enum Ended {
+    With(ExitReason),
+    StartFailed(StartError),
+}
+
+impl Actor for SupervisorActor {
+    type Msg = Message;
+    type State = Supervision;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<Supervision, ActorProcessingErr> {
+        let mut supervision = Supervision::new(myself.get_cell(), arguments);
+        supervision.decide(Event::Begin);
+        while supervision.core.is_starting() {
+            supervision.next_report().await;
+        }
+        match supervision.ended.take() {
+            None => Ok(supervision),
+            Some(Ended::StartFailed(error)) => Err(Box::new(error)),
+            Some(Ended::With(reason)) => Err(Box::new(StartError::failed(reason.to_string()))),
+        }
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        supervision: &mut Supervision,
+    ) -> Result<(), ActorProcessingErr> {
+        supervision.on_message(message);
+        supervision.leave_when_ended(&myself);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        supervision: &mut Supervision,
+    ) -> Result<(), ActorProcessingErr> {
+        let (actor, reason) = match event {
+            SupervisionEvent::ActorTerminated(cell, _, reason) => {
+                (cell.get_id(), ExitReason::of_termination(reason.as_deref()))
+            }
+            SupervisionEvent::ActorFailed(cell, error) => (cell.get_id(), ExitReason::of_failure(&error)),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
+        };
+        supervision.on_exit(actor, reason);
+        supervision.leave_when_ended(&myself);
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        supervision: &mut Supervision,
+    ) -> Result<(), ActorProcessingErr> {
+        supervision.decide(Event::Shutdown {
+            reason: ExitReason::Shutdown(None),
+        });
+        while supervision.ended.is_none() {
+            supervision.next_report().await;
+        }
+        let reason = match &supervision.ended {
+            Some(Ended::With(reason)) => reason.clone(),
+            Some(Ended::StartFailed(_)) | None => ExitReason::Shutdown(None),
+        };
+        for waiter in supervision.await_end.drain(..) {
+            let _ = waiter.send(reason.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Supervision {
+    fn new(supervisor: ActorCell, arguments: Arguments) -> Self {
+        let (sender, reports) = mpsc::unbounded_channel();
+        Self {
+            core: arguments.core,
+            reporter: Reporter {
+                supervisor,
+                reports: sender,
+                brood: arguments.brood,
+            },
+            reports,
+            observer: arguments.observer,
+            actors: HashMap::new(),
+            early_exits: HashMap::new(),
+            remains: HashMap::new(),
+            ended: None,
+            await_end: Vec::new(),
+        }
+    }
+
+    fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Call { request, reply } => self.decide(Event::Call { request, reply }),
+            Message::Inspect(reply) => {
+                let _ = reply.send(snapshot::take(&self.core, now()));
+            }
+            Message::Child(id, reply) => {
+                let _ = reply.send(snapshot::child(&self.core, &id, now()));
+            }
+            Message::AwaitEnd(reply) => self.await_end.push(reply),
+            Message::Wake => {
+                while let Ok(report) = self.reports.try_recv() {
+                    self.on_report(report);
+                }
+            }
+            Message::Gone { incarnation } => self.on_exit_of(incarnation, ExitReason::Lost),
+            Message::Retry { child, ticket } => self.decide(Event::Retry { child, ticket }),
+        }
+    }
+
+    /// The supervisor holds a sender itself, so the channel does not close.
+    async fn next_report(&mut self) {
+        if let Some(report) = self.reports.recv().await {
+            self.on_report(report);
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Started { incarnation, outcome } => {
+                let actor = outcome
+                    .as_ref()
+                    .ok()
+                    .and_then(Option::as_ref)
+                    .map(|child| child.cell.get_id());
+                if let Some(actor) = actor {
+                    self.actors.insert(actor, incarnation);
+                }
+                self.decide(Event::Started { incarnation, outcome });
+                if let Some(reason) = actor.and_then(|actor| self.early_exits.remove(&actor)) {
+                    self.on_exit_of(incarnation, reason);
+                }
+                if self.core.starts_in_flight() == 0 {
+                    self.early_exits.clear();
+                }
+            }
+            Report::Cancelled { incarnation } => self.decide(Event::Cancelled { incarnation }),
+            Report::Stopped {
+                incarnation,
+                actor,
+                reason,
+            } => {
+                self.actors.remove(&actor);
+                self.decide(Event::Stopped { incarnation, reason });
+            }
+        }
+    }
+
+    fn on_exit(&mut self, actor: ActorId, reason: ExitReason) {
+        match self.actors.remove(&actor) {
+            Some(incarnation) => self.on_exit_of(incarnation, reason),
+            None if self.core.starts_in_flight() > 0 => {
+                self.early_exits.insert(actor, reason);
+            }
+            None => {}
+        }
+    }
+
+    fn on_exit_of(&mut self, incarnation: Incarnation, reason: ExitReason) {
+        self.keep_remains(incarnation);
+        self.decide(Event::Exited { incarnation, reason });
+    }
+
+    /// Remembers what the next incarnation has to wait for, unless a stop is under way, which waits for it itself.
+    fn keep_remains(&mut self, incarnation: Incarnation) {
+        let Some(child) = self.core.running(incarnation).cloned() else {
+            return;
+        };
+        let Some(live) = self.reporter.brood.remove_live(incarnation) else {
+            return;
+        };
+        self.remains.retain(|_, live| !live.is_gone());
+        if !live.is_gone() {
+            self.remains.insert(child, live);
+        }
+    }
+
+    fn decide(&mut self, event: Event<ChildRef, RpcReplyPort<Answer<ChildRef>>>) {
+        for command in self.core.decide(event, now()) {
+            self.carry_out(command);
+        }
+    }
+
+    fn carry_out(&mut self, command: Command<ChildRef, RpcReplyPort<Answer<ChildRef>>>) {
+        match command {
+            Command::Start {
+                incarnation,
+                child,
+                start,
+            } => {
+                self.reporter
+                    .start(incarnation, start, self.remains.remove(&child));
+            }
+            Command::Cancel { incarnation } => self.reporter.cancel(incarnation),
+            Command::Stop {
+                incarnation,
+                handle,
+                shutdown,
+            } => {
+                self.reporter.stop(incarnation, handle.cell, shutdown);
+            }
+            Command::Retry { child, ticket } => {
+                let _ = self
+                    .reporter
+                    .supervisor
+                    .send_message(Message::Retry { child, ticket });
+            }
+            Command::Reply { to, answer } => {
+                let _ = to.send(answer);
+            }
+            Command::Notice(notice) => self.tell(&notice),
+            Command::Up => {}
+            Command::StartFailed(error) => self.ended = Some(Ended::StartFailed(error)),
+            Command::End(reason) => {
+                self.tell(&Notice::Ended {
+                    reason: reason.clone(),
+                });
+                self.ended = Some(Ended::With(reason));
+            }
+        }
+    }
+
+    fn tell(&self, notice: &Notice) {
+        log(notice);
+        if let Some(observer) = &self.observer {
+            observer(notice);
+        }
+    }
+
+    fn leave_when_ended(&self, myself: &ActorRef<Message>) {
+        if let Some(Ended::With(reason)) = &self.ended {
+            myself.stop(reason.as_stop_reason());
+        }
+    }
+}
+
+/// The monotonic clock, paused where tokio's is.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Starts that somebody asked for are `debug`, what happens unasked is louder (OTP's level policy for its reports).
+fn log(notice: &Notice) {
+    match notice {
+        Notice::Started { child } => debug!(%child, "child started"),
+        Notice::StartFailed { child, error } => warn!(%child, %error, "child failed to start"),
+        Notice::Exited {
+            child,
+            reason,
+            consequence: Consequence::Restart,
+            ..
+        } => {
+            warn!(%child, %reason, "child ended, is restarted");
+        }
+        Notice::Exited {
+            child,
+            reason,
+            consequence: Consequence::StaysDown,
+            ..
+        } => {
+            info!(%child, %reason, "child ended");
+        }
+        Notice::Exited {
+            child,
+            reason,
+            consequence: Consequence::Asked,
+            ..
+        } => debug!(%child, %reason, "child stopped"),
+        Notice::Restarted { child, restarts } => info!(%child, restarts, "child restarted"),
+        Notice::GaveUp {
+            child,
+            reason,
+            intensity,
+            ..
+        } => {
+            error!(%child, %reason, intensity, "too many restarts, giving up");
+        }
+        Notice::Ended { reason } => debug!(%reason, "supervisor ended"),
+    }
+}

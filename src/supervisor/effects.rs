@@ -1,0 +1,161 @@
+//! Carries out what was decided, each in a task of its own that reports back: the supervisor itself never waits.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use ractor::{ActorCell, ActorStatus};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::actor::{Message, Report};
+use super::brood::{Brood, KILL_WAIT, Live, Member};
+use super::decide::Incarnation;
+use super::exit::{ExitReason, SHUTDOWN};
+use super::spec::{Shutdown, StartError, StartFn, Started};
+
+/// Where the tasks of one supervisor report to. As many reports wait there as commands are in flight.
+#[derive(Clone)]
+pub(super) struct Reporter {
+    pub(super) supervisor: ActorCell,
+    pub(super) reports: UnboundedSender<Report>,
+    pub(super) brood: Brood,
+}
+
+impl Reporter {
+    /// Reports through a channel that is read while the supervisor starts and stops as well, and wakes it where it is in between.
+    fn report(&self, report: Report) {
+        if self.reports.send(report).is_ok() {
+            let _ = self.supervisor.send_message(Message::Wake);
+        }
+    }
+
+    /// Starts a child once nothing is left of its last incarnation.
+    pub(super) fn start(&self, incarnation: Incarnation, start: StartFn, last: Option<Live>) {
+        let reporter = self.clone();
+        self.brood.spawn_start(incarnation, async move {
+            let supervisor = reporter.supervisor.clone();
+            let run = async {
+                if let Some(last) = last {
+                    last.gone().await;
+                }
+                start(supervisor).await
+            };
+            let outcome = tokio::select! {
+                biased;
+                outcome = AssertUnwindSafe(run).catch_unwind() => outcome,
+                _ = reporter.supervisor.wait(None) => return,
+            };
+            let outcome =
+                outcome.unwrap_or_else(|panic| Err(StartError::Panicked(panic_text(panic.as_ref()))));
+            reporter.started(incarnation, outcome).await;
+        });
+    }
+
+    async fn started(self, incarnation: Incarnation, outcome: Result<Started, StartError>) {
+        let actor = match outcome {
+            Ok(Started(Some(actor))) => actor,
+            Ok(Started(None)) => return self.nothing_started(incarnation, Ok(None)),
+            Err(error) => return self.nothing_started(incarnation, Err(error)),
+        };
+        let cell = actor.live.cell.clone();
+        cell.link(self.supervisor.clone());
+        let is_linked = cell
+            .try_get_supervisor()
+            .is_some_and(|supervisor| supervisor.get_id() == self.supervisor.get_id());
+        self.brood.insert(incarnation, actor.live);
+        self.report(Report::Started {
+            incarnation,
+            outcome: Ok(Some(super::spec::ChildRef {
+                cell: cell.clone(),
+                info: actor.info,
+            })),
+        });
+        if !is_linked {
+            self.watch_unlinked(incarnation, cell).await;
+        }
+    }
+
+    fn nothing_started(
+        self,
+        incarnation: Incarnation,
+        outcome: Result<Option<super::spec::ChildRef>, StartError>,
+    ) {
+        self.brood.remove(incarnation);
+        self.report(Report::Started { incarnation, outcome });
+    }
+
+    /// An actor cannot be linked when it has ended already, when it drains, or when the supervisor is ending. Its end is
+    /// told all the same, and it does not outlive the supervisor.
+    async fn watch_unlinked(self, incarnation: Incarnation, cell: ActorCell) {
+        if self.supervisor.get_status() >= ActorStatus::Stopping {
+            return cell.kill();
+        }
+        tokio::select! {
+            _ = cell.wait(None) => {
+                // As a message, behind the exit that ractor may have told with its true reason.
+                let _ = self.supervisor.send_message(Message::Gone { incarnation });
+            }
+            _ = self.supervisor.wait(None) => cell.kill(),
+        }
+    }
+
+    /// Drops a start that is in flight. One that is just over has reported already.
+    pub(super) fn cancel(&self, incarnation: Incarnation) {
+        match self.brood.remove(incarnation) {
+            Some(Member::Starting(task)) => {
+                let reporter = self.clone();
+                tokio::spawn(async move {
+                    task.abort();
+                    let _ = tokio::time::timeout(KILL_WAIT, task).await;
+                    reporter.report(Report::Cancelled { incarnation });
+                });
+            }
+            Some(Member::Live(live)) => self.brood.insert(incarnation, live),
+            None => {}
+        }
+    }
+
+    /// Stops an actor, and waits until nothing is left of it.
+    pub(super) fn stop(&self, incarnation: Incarnation, cell: ActorCell, shutdown: Shutdown) {
+        let reporter = self.clone();
+        tokio::spawn(async move {
+            let reason = stop(&cell, shutdown).await;
+            if let Some(live) = reporter.brood.remove_live(incarnation) {
+                live.gone().await;
+            }
+            reporter.report(Report::Stopped {
+                incarnation,
+                actor: cell.get_id(),
+                reason,
+            });
+        });
+    }
+}
+
+async fn stop(cell: &ActorCell, shutdown: Shutdown) -> ExitReason {
+    let patience = match shutdown {
+        Shutdown::Brutal => return kill(cell).await,
+        Shutdown::Timeout(patience) => Some(patience),
+        Shutdown::Infinity => None,
+    };
+    cell.stop(Some(SHUTDOWN.to_owned()));
+    match cell.wait(patience).await {
+        Ok(()) => ExitReason::Shutdown(None),
+        Err(_) => kill(cell).await,
+    }
+}
+
+async fn kill(cell: &ActorCell) -> ExitReason {
+    cell.kill();
+    match cell.wait(Some(KILL_WAIT)).await {
+        Ok(()) => ExitReason::Killed,
+        Err(_) => ExitReason::Unresponsive,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "with something that is no text".to_owned())
+}
