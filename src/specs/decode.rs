@@ -3,10 +3,12 @@
 
 mod appearance;
 mod artefact;
+mod confinement;
 mod environment;
 mod fields;
 mod fleet;
 mod paths;
+mod policies;
 mod process;
 mod watch;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Lines of a source file before its tests begin; more means that it has more than one reason to exist.
-const FILE_LINES_MAX: usize = 560;
+const FILE_LINES_MAX: usize = 500;
 
 /// The repository's folder.
 pub fn root() -> PathBuf {
