@@ -4,6 +4,7 @@
 //! Modules stand on floors and import only from their own floor or from one below; `docs/architecture.md` is the map.
 
 // Floor 0: pure. No clock, no I/O.
+pub mod config;
 pub mod identicon;
 pub mod lifecycle;
 pub mod names;

@@ -78,7 +78,7 @@ impl Mistake {
 
 /// The known word that `word` most likely was meant to be.
 #[must_use]
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     const SIMILARITY_MIN: f64 = 0.8;
     let word = word.to_ascii_lowercase();
     known
@@ -91,7 +91,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 
 /// "did you mean `x`?", else the known words.
 #[must_use]
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None => format!("known are: {}", known.join(", ")),

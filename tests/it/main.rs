@@ -12,6 +12,8 @@
 mod cli_client;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
+mod config_generated;
+mod config_layers;
 mod floors;
 mod git_daemon;
 mod git_file;
