@@ -69,15 +69,14 @@ pub fn block(error: &SpecError, severity: Severity, is_colored: bool) -> String 
     if !error.source_line.is_empty() && error.column > 0 {
         let (shown, column) = window(&error.source_line, error.column as usize);
         line(&mut text, format_args!(" {number} │ {shown}"));
-        let room = shown
-            .chars()
-            .count()
-            .saturating_sub(column.saturating_sub(1))
-            .max(1);
-        let width = (error.width as usize).clamp(1, room);
-        let caret = paint.with(Style::new().fg_color(Some(color.into())), &"─".repeat(width));
-        let indent = column.saturating_sub(1);
-        line(&mut text, format_args!(" {:margin$} · {:indent$}{caret}", "", ""));
+        // The place may lie behind what is kept of a long line.
+        let room = shown.chars().count().saturating_add(1).saturating_sub(column);
+        if room > 0 {
+            let width = (error.width as usize).clamp(1, room);
+            let caret = paint.with(Style::new().fg_color(Some(color.into())), &"─".repeat(width));
+            let indent = column.saturating_sub(1);
+            line(&mut text, format_args!(" {:margin$} · {:indent$}{caret}", "", ""));
+        }
     }
     line(&mut text, format_args!(" {:margin$} ╰────", ""));
     if !error.help.is_empty() {

@@ -33,5 +33,7 @@ mod otp_start;
 mod otp_strategies;
 mod project;
 mod specs_conformance;
+mod specs_fields;
+mod specs_hostile;
 mod specs_load;
 mod specs_schema;

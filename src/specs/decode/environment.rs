@@ -112,11 +112,11 @@ impl<'a> Variables<'a> {
                 _ => "",
             };
             if let Some(value) = self.noted(decoder, &entry.node, &name, text, result) {
-                if value.contains('\0') {
-                    decoder.bad_value(&entry.node, &name, "a NUL character stands in it", "remove it");
-                } else {
-                    self.env.insert(key.clone(), value);
-                }
+                self.env.extend(
+                    decoder
+                        .bounded(&entry.node, &name, value)
+                        .map(|value| (key.clone(), value)),
+                );
             }
         }
     }

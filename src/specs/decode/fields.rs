@@ -90,7 +90,7 @@ impl Decoder<'_> {
         known: &[&str],
     ) -> Option<Fields<'n>> {
         let map = self.map(node, key)?;
-        self.check_keys(map, key, known);
+        self.check_keys(map, &format_args!("`{key}`"), known);
         Some(Fields { map, at })
     }
 
@@ -166,7 +166,8 @@ impl Decoder<'_> {
         }
     }
 
-    fn bounded(&mut self, node: &Node, key: Key<'_>, text: String) -> Option<String> {
+    /// A text that is short enough and holds no NUL.
+    pub(super) fn bounded(&mut self, node: &Node, key: Key<'_>, text: String) -> Option<String> {
         if text.len() > TEXT_BYTES_MAX {
             let message = format!(
                 "`{key}` has {} bytes, more than the {TEXT_BYTES_MAX} that are allowed",

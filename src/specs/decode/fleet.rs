@@ -49,7 +49,7 @@ impl Decoder<'_> {
             ("rollback", UpgradeFailure::Rollback),
         ];
         const NODES_MAX: u32 = 1_000_000;
-        let Some(inner) = self.fields(node, at, &"`rollout`", KEYS) else {
+        let Some(inner) = self.fields(node, at, &"rollout", KEYS) else {
             return Rollout::default();
         };
         Rollout {

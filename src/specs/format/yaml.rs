@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag};
 
 use super::fault;
 use crate::specs::mistake::Mistake;
@@ -86,14 +86,14 @@ impl<'t> Reader<'t> {
                 let value = scalar(text.into_owned(), style, tag.as_deref(), at)?;
                 (Node { value, at }, 1, anchor)
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
                 check_collection_tag(tag.as_deref(), "seq", at)?;
-                let (node, count) = self.sequence(at, depth)?;
+                let (node, count) = self.sequence(at, style, depth)?;
                 (node, count, anchor)
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
                 check_collection_tag(tag.as_deref(), "map", at)?;
-                let (node, count) = self.mapping(at, depth)?;
+                let (node, count) = self.mapping(at, style, depth)?;
                 (node, count, anchor)
             }
             _ => return Err(fault::syntax(at, "a value was expected here", "write one")),
@@ -126,7 +126,7 @@ impl<'t> Reader<'t> {
         Ok((node.clone(), *count))
     }
 
-    fn sequence(&mut self, at: Place, depth: usize) -> Result<(Node, usize), Mistake> {
+    fn sequence(&mut self, at: Place, style: StructureStyle, depth: usize) -> Result<(Node, usize), Mistake> {
         let mut items = Vec::new();
         let mut count = 1_usize;
         let end = loop {
@@ -138,11 +138,8 @@ impl<'t> Reader<'t> {
             count = count.saturating_add(item_count);
             items.push(item);
         };
-        let last = items.last().map_or(at, |item| item.at);
-        let at = Place {
-            end: at.end.max(end.end.min(last.end.max(end.start))),
-            ..at
-        };
+        let last = items.last().map_or(at.end, |item| item.at.end);
+        let at = spanning(at, style, last, end);
         Ok((
             Node {
                 value: Value::List(items),
@@ -152,7 +149,7 @@ impl<'t> Reader<'t> {
         ))
     }
 
-    fn mapping(&mut self, at: Place, depth: usize) -> Result<(Node, usize), Mistake> {
+    fn mapping(&mut self, at: Place, style: StructureStyle, depth: usize) -> Result<(Node, usize), Mistake> {
         let mut map = BTreeMap::new();
         let mut count = 1_usize;
         let mut last = at.end;
@@ -171,10 +168,7 @@ impl<'t> Reader<'t> {
             }
             map.insert(key, Entry { key_at, node });
         };
-        let at = Place {
-            end: at.end.max(end.end.min(last.max(end.start))),
-            ..at
-        };
+        let at = spanning(at, style, last, end);
         Ok((
             Node {
                 value: Value::Map(Map(map)),
@@ -215,6 +209,10 @@ impl<'t> Reader<'t> {
     fn syntax(&self, error: &ScanError) -> Mistake {
         let start = error.marker().byte_offset().unwrap_or_default();
         let at = Place::new(self.source, start, start.saturating_add(1));
+        // The parser looks ahead, so that its limit may come before ours.
+        if *error.kind() == ErrorKind::RecursionLimitExceeded {
+            return fault::depth(at);
+        }
         let before = self.text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let has_tab = self
@@ -244,6 +242,18 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>, at: Place) -> Res
             Some("str") => Ok(Value::Text(text)),
             _ => Err(unknown_tag(tag, at)),
         },
+    }
+}
+
+/// From the start of a collection to its closing bracket, or where it has none to its last value.
+fn spanning(start: Place, style: StructureStyle, last: u32, end: Place) -> Place {
+    let end = match style {
+        StructureStyle::Flow => end.end,
+        StructureStyle::Block => last,
+    };
+    Place {
+        end: start.end.max(end),
+        ..start
     }
 }
 
