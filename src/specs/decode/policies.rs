@@ -58,7 +58,7 @@ impl Decoder<'_> {
         let Some(inner) = self.fields(
             node,
             restart.key_at("backoff"),
-            &"`restart.backoff`",
+            &"restart.backoff",
             &["initial", "max"],
         ) else {
             return Backoff::default();
