@@ -1,15 +1,27 @@
 //! Turns the difference between desired and current apps into an ordered [`Plan`].
 //!
-//! Pure: no clock, no I/O. Order: removals before deployments (a removed app may hold the port a new one needs),
-//! dependencies before dependants.
+//! Pure: no clock, no I/O. Removals come before everything else (a removed app may hold the port that a new one needs),
+//! dependants before what they depend on; then deployments, then upgrades and reconfigurations, both dependencies first.
+//! The rooms: [`order`](self) the sorting, [`changes`] what differs and what that asks for, [`diff`] how people see a plan.
+//! Properties in `tests/it/plan_properties.rs` hold it to that.
+
+pub mod changes;
+pub mod diff;
+mod order;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{AppName, CommitId, Version};
+pub use self::changes::Change;
+pub use self::diff::{Diff, DiffAction, InvalidApp};
+use self::order::{Node, dependants_first, dependencies_first};
+use crate::names::{AppName, Version};
 use crate::specs::{Desired, DesiredApp, SpecError};
+use crate::telemetry::ActionKind;
 
 /// What a reconcile does, in the order of execution.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +32,14 @@ pub struct Plan {
     pub invalid: Vec<Arc<SpecError>>,
     /// Removals that wait for an operator's word.
     pub held_back: Option<PruneRefusal>,
+}
+
+impl Plan {
+    /// Does it change nothing?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
 }
 
 /// One step.
@@ -40,8 +60,6 @@ pub enum Action {
         from: Arc<DesiredApp>,
         /// What is to run.
         to: Arc<DesiredApp>,
-        /// Each field that differs.
-        changes: Vec<FieldChange>,
     },
     /// The same version with other surroundings; or a change that is applied in place.
     Reconfigure {
@@ -49,11 +67,83 @@ pub enum Action {
         from: Arc<DesiredApp>,
         /// What is to run.
         to: Arc<DesiredApp>,
-        /// Each field that differs.
-        changes: Vec<FieldChange>,
         /// Does the process have to be replaced?
         needs_new_process: bool,
     },
+}
+
+impl Action {
+    /// What it takes to get from what is applied to `to`; nothing if it is in force.
+    fn towards(from: Option<&Arc<DesiredApp>>, to: &Arc<DesiredApp>) -> Option<Self> {
+        let Some(from) = from else {
+            return Some(Self::Deploy(Arc::clone(to)));
+        };
+        let change = Change::between(from, to);
+        let (from, to) = (Arc::clone(from), Arc::clone(to));
+        match change {
+            Change::None => None,
+            Change::NewVersion => Some(Self::Upgrade { from, to }),
+            Change::NewProcess | Change::InPlace => Some(Self::Reconfigure {
+                from,
+                to,
+                needs_new_process: change == Change::NewProcess,
+            }),
+        }
+    }
+
+    /// Which app.
+    #[must_use]
+    pub fn app(&self) -> &AppName {
+        match self {
+            Self::Remove { app, .. } => app,
+            Self::Deploy(to) | Self::Upgrade { to, .. } | Self::Reconfigure { to, .. } => &to.spec.name,
+        }
+    }
+
+    /// The verb.
+    #[must_use]
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Self::Remove { .. } => ActionKind::Remove,
+            Self::Deploy(_) => ActionKind::Deploy,
+            Self::Upgrade { .. } => ActionKind::Upgrade,
+            Self::Reconfigure { .. } => ActionKind::Reconfigure,
+        }
+    }
+
+    /// What is applied then.
+    #[must_use]
+    pub fn to(&self) -> Option<&Arc<DesiredApp>> {
+        match self {
+            Self::Deploy(to) | Self::Upgrade { to, .. } | Self::Reconfigure { to, .. } => Some(to),
+            Self::Remove { .. } => None,
+        }
+    }
+
+    /// The version that is applied now.
+    #[must_use]
+    pub fn from_version(&self) -> Option<&Version> {
+        match self {
+            Self::Remove { from, .. } => Some(from),
+            Self::Upgrade { from, .. } | Self::Reconfigure { from, .. } => Some(&from.spec.version),
+            Self::Deploy(_) => None,
+        }
+    }
+
+    /// The version that is applied then.
+    #[must_use]
+    pub fn to_version(&self) -> Option<&Version> {
+        self.to().map(|app| &app.spec.version)
+    }
+
+    /// Each field that differs; for a deployment and a removal, none. Secret values are never in it.
+    #[must_use]
+    pub fn changes(&self) -> Vec<FieldChange> {
+        match self {
+            Self::Upgrade { from, to } | Self::Reconfigure { from, to, .. } => changes::changes(from, to),
+            Self::Deploy(_) | Self::Remove { .. } => Vec::new(),
+        }
+    }
 }
 
 /// A field that differs, as `osier diff` shows it. Secret values are never in it.
@@ -76,6 +166,9 @@ pub struct CurrentApp {
     pub is_held: bool,
 }
 
+/// The current apps by name.
+pub type Current = BTreeMap<AppName, CurrentApp>;
+
 /// The guard against a mass removal (SPEC_FORMAT "Pruning").
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PruneLimits {
@@ -83,6 +176,16 @@ pub struct PruneLimits {
     pub share_max: f64,
     /// An operator has accepted the removals of this very commit.
     pub is_accepted: bool,
+}
+
+impl PruneLimits {
+    /// May `removed` of `managed` apps go without an operator's word?
+    #[must_use]
+    pub fn allow(self, removed: usize, managed: usize) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "no node has 2^52 apps")]
+        let is_large_share = removed as f64 > self.share_max * managed as f64;
+        self.is_accepted || removed < PRUNE_GUARD_MIN || !is_large_share
+    }
 }
 
 /// Removals that wait for an operator's word. Never for fewer than [`PRUNE_GUARD_MIN`] apps.
@@ -95,57 +198,81 @@ pub struct PruneRefusal {
 /// One or two removals have no guard.
 pub const PRUNE_GUARD_MIN: usize = 3;
 
-/// The current apps by name.
-pub type Current = BTreeMap<AppName, CurrentApp>;
-
-/// The commit and desired state that a plan was made for, with what `osier diff` prints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Diff {
-    /// The commit.
-    pub commit: Option<CommitId>,
-    /// In the order of execution.
-    pub actions: Vec<DiffAction>,
-    /// Apps with a mistake.
-    pub invalid: Vec<InvalidApp>,
-}
-
-/// One step of a [`Diff`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DiffAction {
-    /// `deploy`, `upgrade`, `reconfigure` or `remove`.
-    pub action: String,
-    /// Which app.
-    pub app: AppName,
-    /// What runs.
-    pub from_version: Option<Version>,
-    /// What is to run.
-    pub to_version: Option<Version>,
-    /// Each field that differs.
-    pub changes: Vec<FieldChange>,
-}
-
-/// A mistake in a [`Diff`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvalidApp {
-    /// Which app, where one can be named.
-    pub app: Option<AppName>,
-    /// The spec file.
-    pub file: String,
-    /// From 1.
-    pub line: u32,
-    /// From 1.
-    pub column: u32,
-    /// Stable.
-    pub code: String,
-    /// What and why.
-    pub message: String,
-    /// One fix.
-    pub help: String,
-}
-
 /// What to do to make `current` what `desired` asks for.
+///
+/// Apps with a mistake and held apps have no action. Neither has one that its spec suspends.
 #[must_use]
 pub fn plan(desired: &Desired, current: &Current, limits: PruneLimits) -> Plan {
-    let _ = (desired, current, limits);
-    Plan::default()
+    let removed = removals(desired, current);
+    let invalid = desired.invalid.values().map(Arc::clone).collect();
+    let (mut actions, held_back) = if limits.allow(removed.len(), current.len()) {
+        (removed, None)
+    } else {
+        let apps = removed.iter().map(|action| action.app().clone()).collect();
+        (Vec::new(), Some(PruneRefusal { apps }))
+    };
+    actions.extend(applications(desired, current));
+    Plan {
+        actions,
+        invalid,
+        held_back,
+    }
+}
+
+/// Apps that left, dependants first.
+fn removals(desired: &Desired, current: &Current) -> Vec<Action> {
+    let leaves = |(name, app): &(&AppName, &CurrentApp)| {
+        !app.is_held && !desired.apps.contains_key(*name) && !desired.invalid.contains_key(*name)
+    };
+    let leaving: Vec<&Arc<DesiredApp>> = current
+        .iter()
+        .filter(leaves)
+        .map(|(_, app)| &app.applied)
+        .collect();
+    let nodes: Vec<Node<'_>> = leaving.iter().map(|app| node(app)).collect();
+    let sorted = dependants_first(&nodes).into_iter();
+    sorted
+        .filter_map(|index| leaving.get(index))
+        .map(|app| Action::Remove {
+            app: app.spec.name.clone(),
+            from: app.spec.version.clone(),
+        })
+        .collect()
+}
+
+/// Deployments, then upgrades and reconfigurations; both dependencies first.
+fn applications(desired: &Desired, current: &Current) -> Vec<Action> {
+    let (mut deployed, mut changed) = (Vec::new(), Vec::new());
+    for (name, to) in &desired.apps {
+        let from = current.get(name);
+        if to.spec.is_suspended() || from.is_some_and(|app| app.is_held) {
+            continue;
+        }
+        match Action::towards(from.map(|app| &app.applied), to) {
+            Some(action @ Action::Deploy(_)) => deployed.push(action),
+            Some(action) => changed.push(action),
+            None => {}
+        }
+    }
+    let mut actions = in_order(deployed);
+    actions.extend(in_order(changed));
+    actions
+}
+
+fn in_order(actions: Vec<Action>) -> Vec<Action> {
+    let nodes: Vec<Node<'_>> = actions
+        .iter()
+        .filter_map(Action::to)
+        .map(|app| node(app))
+        .collect();
+    let sorted = dependencies_first(&nodes);
+    let mut actions: Vec<Option<Action>> = actions.into_iter().map(Some).collect();
+    sorted
+        .into_iter()
+        .filter_map(|index| actions.get_mut(index)?.take())
+        .collect()
+}
+
+fn node(app: &DesiredApp) -> Node<'_> {
+    (&app.spec.name, &app.spec.depends_on)
 }

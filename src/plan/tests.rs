@@ -1,0 +1,1 @@
+//! Cases of the original and of SPEC_FORMAT, as tables.
