@@ -32,3 +32,7 @@ pub mod control;
 
 // Floor 5: the command line.
 pub mod cli;
+
+// For tests, ours and those of people who embed Osier.
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

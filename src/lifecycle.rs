@@ -1,105 +1,303 @@
 //! An app's life as a state machine: [`step`] takes what happened and answers with what is to be done. Pure.
 //!
 //! Facts and phase are apart. A *fact* is what is known: the target, the instance that lives, the artefact that is there,
-//! the budget. The *phase* says what is going on. An event changes facts; when no effect is under way, `converge` looks at
-//! the facts alone and chooses what comes next. So the last target wins whatever was going on, and a lost message heals
-//! with the next one.
+//! the budget. The *phase* says what is going on. An event changes facts; when no effect is under way, [`decide`](converge)
+//! looks at the facts alone and chooses what comes next. So the last target wins whatever was going on, and a message that
+//! was lost heals with the next one.
 //!
-//! The rooms: [`target`] what is asked for, [`exit`] how an instance ended, [`budget`] restarts and their delays,
-//! [`record`] what survives the daemon, [`operator`] what people do by hand.
+//! The rooms: [`target`] what is asked for, [`exit`] how an instance ended, [`budget`] restarts and their delays, [`record`]
+//! what survives the daemon, [`operator`] what people do by hand, `events` what each event means in each phase, `outcomes`
+//! what became of an effect, `converge` what comes next, `view` what people see.
 
+pub mod budget;
+mod converge;
+pub mod effect;
+mod events;
 pub mod exit;
 pub mod operator;
+mod outcomes;
 pub mod record;
 pub mod target;
+#[cfg(test)]
+mod tests;
+mod view;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use self::budget::{Budget, Jitter, Spent};
+pub use self::effect::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
 pub use self::exit::{Exit, ExitKind};
 pub use self::operator::{Operation, OperatorError, OperatorId};
 pub use self::record::{AppRecord, PAST_EXITS_MAX};
 pub use self::target::{Target, Want};
-use crate::names::{InstanceId, SpecDigest};
+pub use self::view::Standing;
+use crate::names::{AppName, CommitId, InstanceId, SpecDigest, Version};
+use crate::specs::app_spec::Source;
+use crate::specs::{AppSpec, DesiredApp};
+use crate::status::HealthState;
+use crate::telemetry::ActionKind;
 
-/// Numbers the effects of one actor, so that an outcome finds the effect that it belongs to and a stale one is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EffectId(pub u64);
+/// The moment of a step, and the chance in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since the epoch by a clock that never jumps.
+    pub at_ms: u64,
+    /// For the delays that are decided now.
+    pub jitter: Jitter,
+}
 
-/// Something that happened.
+/// What happens, now that `event` has. The effects are to be carried out in their order.
+#[must_use]
+pub fn step(mut life: Lifecycle, event: AppEvent, now: Now) -> (Lifecycle, Vec<Effect>) {
+    let mut effects = Vec::new();
+    life.take(event, now, &mut effects);
+    life.catch_up(now, &mut effects);
+    life.converge(now, &mut effects);
+    life.answer_operator(&mut effects);
+    life.tell_health(&mut effects);
+    (life, effects)
+}
+
+/// What is going on.
 #[derive(Debug, Clone, PartialEq)]
-pub enum AppEvent {
-    /// Somebody says what is to be.
-    Target(Arc<Target>),
-    /// An operator asks for something.
-    Operator {
-        /// Who waits for the answer.
-        id: OperatorId,
-        /// What is asked.
-        command: Operation,
-    },
-    /// An effect is done, or could not be done.
-    Done {
-        /// Which effect.
-        effect: EffectId,
-        /// How it went.
-        outcome: Outcome,
-    },
-    /// An instance ended with its whole tree.
-    Exited {
-        /// Which one.
-        instance: InstanceId,
-        /// How.
-        exit: Exit,
-    },
-    /// Nobody can tell any more whether an instance lives; it must be looked for.
-    Lost {
-        /// Which one.
-        instance: InstanceId,
-    },
-    /// A time that was waited for has come.
-    Woke,
+enum Phase {
+    /// Nobody has looked yet what runs.
+    New,
+    /// Looking what runs, or about to try again.
+    Looking { wait: LookWait, doubt: Option<Doubt> },
+    /// Nothing is asked for and nothing runs.
+    Pending,
+    /// The first start waits for others.
+    Waiting,
+    /// Nothing runs before the artefact is there.
+    Fetching,
+    /// An instance is being started.
+    Starting { effect: EffectId, app: Arc<DesiredApp> },
+    /// An instance lives.
+    Running,
+    /// An instance gives way to another.
+    Replacing { effect: EffectId, app: Arc<DesiredApp> },
+    /// It is tried again later.
+    Backoff,
+    /// What runs is being stopped.
+    Stopping(StopWait),
+    /// It does not run and is not meant to.
+    Stopped,
+    /// It gave up.
+    Failed,
+    /// Nothing runs because its spec is bad.
+    Invalid,
+    /// It is off the node. Final.
+    Gone,
 }
 
-/// How an effect went.
+/// The phase that leaves the choice to `converge`.
+const OPEN: Phase = Phase::Pending;
+
+/// What a look waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LookWait {
+    /// Its outcome.
+    Outcome(EffectId),
+    /// The next try.
+    Again { at_ms: u64 },
+}
+
+/// What a stop waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StopWait {
+    /// Its outcome.
+    Outcome(EffectId),
+    /// It is stopped; how it ended is still to be told.
+    News { until_ms: u64 },
+    /// It could not be stopped; the next try.
+    Again { at_ms: u64 },
+}
+
+/// A start or replacement of which nobody knows what became.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// What was found by looking.
-    Looked(Result<Option<Found>, Trouble>),
-    /// Where the artefact lies; none for source `none`.
-    Fetched(Result<Option<PathBuf>, Trouble>),
-    /// The new instance runs. For a start and for a replacement.
-    Started(Result<Found, Trouble>),
-    /// Nothing runs any more.
-    Stopped(Result<(), Trouble>),
+struct Doubt {
+    app: Arc<DesiredApp>,
+    trouble: Trouble,
 }
 
-/// An instance that lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Which run of the app.
-    pub id: InstanceId,
-    /// What it was started from.
-    pub digest: SpecDigest,
-    /// Its main process.
-    pub os_pid: Option<u32>,
-    /// Milliseconds since the epoch.
-    pub started_at_ms: u64,
-    /// Limits that are not in force.
-    pub not_enforced: Vec<String>,
-    /// The word of the runtime that runs it.
-    pub runtime: String,
+/// The instance that lives.
+#[derive(Debug, Clone, PartialEq)]
+struct Live {
+    found: Found,
+    /// Nobody knows the spec that it was started from, only its digest.
+    is_stranger: bool,
+    /// Since when, by our clock.
+    since_ms: u64,
+    is_healthy: bool,
 }
 
-/// Why an effect failed, and what that means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// A stable code.
-    pub code: String,
-    /// What, where and why.
-    pub message: String,
-    /// Something may run all the same: look before anything is started.
-    pub is_unsure: bool,
-    /// It spends the restart budget. Not so when the runtime itself is away: that is not the app's fault.
-    pub is_counted: bool,
+impl Live {
+    fn healthy_at_ms(&self) -> u64 {
+        self.since_ms.saturating_add(HEALTHY_AFTER_MS)
+    }
+}
+
+/// An action that has begun and not ended, for its events.
+#[derive(Debug, Clone, PartialEq)]
+struct OpenAction {
+    kind: ActionKind,
+    /// The digest that it leads to; none for a removal.
+    digest: Option<SpecDigest>,
+    from: Option<Version>,
+    to: Option<Version>,
+    commit: Option<CommitId>,
+    since_ms: u64,
+}
+
+/// An artefact on its way.
+#[derive(Debug, Clone, PartialEq)]
+struct Fetching {
+    effect: EffectId,
+    digest: SpecDigest,
+}
+
+/// One app's state: facts and phase. Changed by [`step`] alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lifecycle {
+    app: AppName,
+    phase: Phase,
+    memory: AppRecord,
+    is_memory_changed: bool,
+    target: Option<Arc<Target>>,
+    live: Option<Live>,
+    /// An instance has lived before our eyes: what becomes of it is decided even without a target.
+    has_lived: bool,
+    /// An instance that we stop or replace, until its end is told.
+    leaving: Option<InstanceId>,
+    /// Nothing runs any more, by the runtime's word, and nothing is to.
+    is_cleared: bool,
+    /// The artefacts that are there: of what is applied and of what is asked for.
+    artefacts: VecDeque<(SpecDigest, PathBuf)>,
+    fetching: Option<Fetching>,
+    /// No fetch and no replacement before then.
+    change_at_ms: Option<u64>,
+    /// Failed fetches, looks, stops and absent runtimes in a row.
+    setbacks: u32,
+    /// What was applied is started again, because what is asked for is not there yet.
+    is_old_wanted: bool,
+    is_restart_asked: bool,
+    action: Option<OpenAction>,
+    operator: Option<(OperatorId, Operation)>,
+    told_health: HealthState,
+    effect_count: u64,
+}
+
+/// Why an action ended before it was done.
+const SUPERSEDED: &str = "another target took its place";
+
+/// How long an instance must run to count as healthy, without health checks (SPEC_FORMAT "Running").
+pub const HEALTHY_AFTER_MS: u64 = 1_000;
+/// The least delay after a start that failed: without it, a missing program and a back-off of zero would be a hot loop.
+const FAILED_START_DELAY_MS_MIN: u64 = 100;
+/// How long the news of an end may lag behind the stop itself.
+const EXIT_NEWS_MS_MAX: u64 = 1_000;
+/// The first delay after a setback that is not the app's fault; it doubles.
+const SETBACK_DELAY_MS: u64 = 500;
+/// The longest delay after such a setback.
+const SETBACK_DELAY_MS_MAX: u64 = 30_000;
+/// What is applied, and what is asked for.
+const ARTEFACTS_MAX: usize = 2;
+
+impl Lifecycle {
+    /// An app of which `record` is all that is known, at `now_ms`. Nothing happens before [`AppEvent::Began`].
+    #[must_use]
+    pub fn new(app: AppName, record: AppRecord, now_ms: u64) -> Self {
+        let mut memory = record;
+        memory.budget.resume(now_ms);
+        Self {
+            app,
+            phase: Phase::New,
+            memory,
+            is_memory_changed: false,
+            target: None,
+            live: None,
+            has_lived: false,
+            leaving: None,
+            is_cleared: false,
+            artefacts: VecDeque::new(),
+            fetching: None,
+            change_at_ms: None,
+            setbacks: 0,
+            is_old_wanted: false,
+            is_restart_asked: false,
+            action: None,
+            operator: None,
+            told_health: HealthState::Unknown,
+            effect_count: 0,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn app(&self) -> &AppName {
+        &self.app
+    }
+
+    /// What it was last told to bring about.
+    #[must_use]
+    pub fn target(&self) -> Option<&Arc<Target>> {
+        self.target.as_ref()
+    }
+
+    /// What is to be remembered of it.
+    #[must_use]
+    pub fn record(&self) -> &AppRecord {
+        &self.memory
+    }
+
+    /// True once after each change of [`Lifecycle::record`].
+    pub fn take_record_change(&mut self) -> bool {
+        std::mem::take(&mut self.is_memory_changed)
+    }
+
+    /// The record, to be changed.
+    fn memory(&mut self) -> &mut AppRecord {
+        self.is_memory_changed = true;
+        &mut self.memory
+    }
+
+    /// What is to run: what git asks for, or what was applied where git does not count now.
+    fn goal(&self) -> Option<&Arc<DesiredApp>> {
+        let target = self.target.as_ref().filter(|target| !target.suspended);
+        let desired = target.and_then(|target| target.desired());
+        desired.or(self.memory.applied.as_ref())
+    }
+
+    /// Does somebody ask for a certain digest now?
+    fn asked_digest(&self) -> Option<&SpecDigest> {
+        let target = self.target.as_ref().filter(|target| !target.suspended)?;
+        target.desired().map(|app| &app.digest)
+    }
+
+    fn is_to_be_gone(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.is_gone())
+    }
+
+    /// Where the artefact of `app` lies: `Some(None)` where it needs none, none where it is not there.
+    fn artefact_of(&self, app: &DesiredApp) -> Option<Option<PathBuf>> {
+        if !needs_artefact(&app.spec) {
+            return Some(None);
+        }
+        let place = self.artefacts.iter().find(|(digest, _)| *digest == app.digest);
+        place.map(|(_, path)| Some(path.clone()))
+    }
+
+    fn next_effect(&mut self) -> EffectId {
+        self.effect_count += 1;
+        EffectId(self.effect_count)
+    }
+}
+
+fn needs_artefact(spec: &AppSpec) -> bool {
+    spec.source
+        .as_ref()
+        .is_some_and(|source| !matches!(source, Source::None {}))
 }

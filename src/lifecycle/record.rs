@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use crate::names::{CommitId, InstanceId, SpecDigest};
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
@@ -23,22 +24,22 @@ pub struct AppRecord {
     pub commit: Option<CommitId>,
     /// The instance that runs it. In-place changes of `applied` are in force in this instance alone.
     pub instance: Option<InstanceId>,
+    /// It is being stopped or replaced on purpose: an end that nobody saw is no crash.
+    pub expects_end: bool,
+    /// The digest that the budget is for.
+    pub tried: Option<SpecDigest>,
     /// Stopped by hand, when this digest was asked for. Holds until `start` or another digest.
     pub stopped_by_hand: Option<SpecDigest>,
     /// It gave up on this digest.
     pub failed: Option<SpecDigest>,
     /// It ended and is done with this digest (transient and temporary apps).
     pub finished: Option<SpecDigest>,
-    /// Automatic restarts since it was deployed.
-    pub restarts: u64,
-    /// When the restarts within the current period were decided, milliseconds since the epoch.
-    pub restarted_at_ms: VecDeque<u64>,
-    /// How many restarts came one after the other without a healthy period between them.
-    pub streak: u32,
-    /// The next try is due then, milliseconds since the epoch.
-    pub next_try_at_ms: Option<u64>,
+    /// Restarts so far.
+    pub budget: Budget,
+    /// It is to be started again then, milliseconds since the epoch.
+    pub start_at_ms: Option<u64>,
     /// What went wrong last and is not over.
     pub last_error: Option<AppError>,
     /// Its newest ends, oldest first, at most [`PAST_EXITS_MAX`].
-    pub past_exits: VecDeque<PastExit>,
+    pub past_exits: VecDeque<Arc<PastExit>>,
 }

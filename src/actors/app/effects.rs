@@ -1,0 +1,285 @@
+//! Carries out what a step asks for: each effect in a task of its own, in the app's turn, under its deadline.
+//!
+//! A task is never cancelled when its actor ends: a start or a stop that was begun is finished, so that the successor, who
+//! waits for the turn, finds either all of it or nothing. Only the wait for an instance's end is given up with the actor.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{Either, select};
+use ractor::ActorRef;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use super::{AppMsg, AppServices, Happened};
+use crate::lifecycle::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
+use crate::names::{AppName, InstanceId, SpecDigest};
+use crate::runtime::{DynRuntime, Instance, Launch, RuntimeError};
+use crate::specs::app_spec::StopPolicy;
+use crate::specs::{AppSpec, DesiredApp};
+use crate::telemetry::ActionKind;
+
+/// What the tasks of one actor share.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) app: AppName,
+    pub(super) services: Arc<AppServices>,
+    pub(super) myself: ActorRef<AppMsg>,
+    /// Held by whoever touches the app's processes.
+    pub(super) turn: Arc<Mutex<()>>,
+    /// Closed when the actor is gone, however it ended.
+    pub(super) is_alive: watch::Receiver<()>,
+}
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Worker {
+    /// Begins an effect that has an outcome; none for one that has not.
+    pub(super) fn begin(&self, effect: Effect, specs: &mut SpecCache) {
+        let Some(deadline) = effect.deadline() else { return };
+        let worker = self.clone();
+        let task: Task = match effect {
+            Effect::Look { effect, runtime } => Box::pin(worker.look(effect, runtime, deadline)),
+            Effect::Fetch { effect, app } => Box::pin(worker.fetch(effect, app, deadline)),
+            Effect::Start {
+                effect,
+                app,
+                artefact,
+            } => {
+                let launch = self.launch(&app, artefact, specs);
+                Box::pin(worker.start(effect, launch, None, deadline))
+            }
+            Effect::Replace {
+                effect,
+                kind,
+                app,
+                artefact,
+                stop,
+            } => {
+                let launch = self.launch(&app, artefact, specs);
+                Box::pin(worker.start(effect, launch, Some((kind, stop)), deadline))
+            }
+            Effect::Stop {
+                effect,
+                runtime,
+                stop,
+            } => Box::pin(worker.stop(effect, runtime, stop, deadline)),
+            Effect::Emit(_) | Effect::Reply { .. } | Effect::Forget => return,
+        };
+        poll_now_then_spawn(task);
+    }
+
+    fn launch(&self, app: &DesiredApp, artefact: Option<PathBuf>, specs: &mut SpecCache) -> Launch {
+        Launch {
+            spec: specs.shared(app),
+            instance: InstanceId::random(),
+            digest: app.digest.clone(),
+            artefact,
+            node: self.services.node.clone(),
+        }
+    }
+
+    async fn look(self, effect: EffectId, runtime: Option<String>, deadline: Duration) {
+        let turn = self.take_turn().await;
+        let mut result = Ok(None);
+        for (name, runtime) in self.runtimes(runtime.as_deref()) {
+            match within(deadline, runtime.adopt(&self.app)).await {
+                Ok(Some(instance)) => {
+                    result = Ok(Some((name, instance)));
+                    break;
+                }
+                Ok(None) => {}
+                Err(trouble) => result = Err(trouble),
+            }
+        }
+        drop(turn);
+        match result {
+            Ok(Some((name, instance))) => {
+                let found = found(&instance, name);
+                self.tell(effect, Outcome::Looked(Ok(Some(found))));
+                self.watch(instance).await;
+            }
+            Ok(None) => self.tell(effect, Outcome::Looked(Ok(None))),
+            Err(trouble) => self.tell(effect, Outcome::Looked(Err(trouble))),
+        }
+    }
+
+    async fn fetch(self, effect: EffectId, app: Arc<DesiredApp>, deadline: Duration) {
+        let fetched = guarded(deadline, self.services.artefacts.fetch(app)).await;
+        let result = match fetched {
+            Ok(Ok(path)) => Ok(path),
+            Ok(Err(error)) => Err(Trouble {
+                code: error.code,
+                message: error.message,
+                is_unsure: false,
+                is_counted: false,
+            }),
+            Err(trouble) => Err(trouble),
+        };
+        self.tell(effect, Outcome::Fetched(result));
+    }
+
+    /// A start, or with `replaced` the start of one instance in the place of another; then the wait for its end.
+    async fn start(
+        self,
+        effect: EffectId,
+        launch: Launch,
+        replaced: Option<(ActionKind, StopPolicy)>,
+        deadline: Duration,
+    ) {
+        let name = launch.spec.isolation().as_str().to_owned();
+        let Some(runtime) = self.services.runtimes.get(&name).map(Arc::clone) else {
+            return self.tell(effect, Outcome::Started(Err(no_runtime(&name))));
+        };
+        let turn = self.take_turn().await;
+        let started = match replaced {
+            None => within(deadline, runtime.deploy(launch)).await,
+            Some((ActionKind::Upgrade, stop)) => within(deadline, runtime.upgrade(launch, stop)).await,
+            Some((_, stop)) => within(deadline, runtime.reconfigure(launch, stop)).await,
+        };
+        drop(turn);
+        match started {
+            Ok(instance) => {
+                self.tell(effect, Outcome::Started(Ok(found(&instance, &name))));
+                self.watch(instance).await;
+            }
+            Err(trouble) => self.tell(effect, Outcome::Started(Err(trouble))),
+        }
+    }
+
+    async fn stop(self, effect: EffectId, runtime: Option<String>, stop: StopPolicy, deadline: Duration) {
+        let turn = self.take_turn().await;
+        let mut result = Ok(());
+        for (_, runtime) in self.runtimes(runtime.as_deref()) {
+            result = result.and(within(deadline, runtime.remove(&self.app, stop)).await);
+        }
+        drop(turn);
+        self.tell(effect, Outcome::Stopped(result));
+    }
+
+    /// Tells when `instance` has ended. Given up when the actor is gone: its successor watches by itself.
+    async fn watch(self, instance: Instance) {
+        let id = instance.id;
+        let mut is_alive = self.is_alive.clone();
+        let exited = std::pin::pin!(AssertUnwindSafe(instance.exited).catch_unwind());
+        let gone = std::pin::pin!(is_alive.changed());
+        let event = match select(exited, gone).await {
+            Either::Left((Ok(exit), _)) => AppEvent::Exited { instance: id, exit },
+            Either::Left((Err(_), _)) => AppEvent::Lost { instance: id },
+            Either::Right(_) => return,
+        };
+        self.send(event);
+    }
+
+    /// The runtime of this name, or all of them.
+    fn runtimes<'a>(
+        &'a self,
+        name: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a str, &'a Arc<dyn DynRuntime>)> + 'a {
+        let runtimes = &self.services.runtimes;
+        let named = name.filter(|name| runtimes.contains_key(*name));
+        let is_meant = move |key: &str| named.is_none_or(|name| name == key);
+        runtimes
+            .iter()
+            .map(|(key, runtime)| (key.as_str(), runtime))
+            .filter(move |(key, _)| is_meant(key))
+    }
+
+    async fn take_turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    fn tell(&self, effect: EffectId, outcome: Outcome) {
+        self.send(AppEvent::Done { effect, outcome });
+    }
+
+    /// Nobody hears it when the actor is gone; its successor looks for itself.
+    pub(super) fn send(&self, event: AppEvent) {
+        let _ = self.myself.cast(AppMsg::Happened(Happened(event)));
+    }
+}
+
+/// A spec that runtimes can share, made once for a digest and not once for a restart.
+#[derive(Debug, Default)]
+pub(super) struct SpecCache(Option<(SpecDigest, Arc<AppSpec>)>);
+
+impl SpecCache {
+    fn shared(&mut self, app: &DesiredApp) -> Arc<AppSpec> {
+        match &self.0 {
+            Some((digest, spec)) if *digest == app.digest => Arc::clone(spec),
+            _ => {
+                let spec = Arc::new(app.spec.clone());
+                self.0 = Some((app.digest.clone(), Arc::clone(&spec)));
+                spec
+            }
+        }
+    }
+}
+
+/// Polls `task` at once, in the handler's own turn, so that its request is out before anything else is done; what is left
+/// of it goes on by itself.
+fn poll_now_then_spawn(mut task: Task) {
+    let first = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if first.is_pending() {
+        tokio::spawn(task);
+    }
+}
+
+/// `future` under its deadline; a panic in it is a failure of it and not of the actor.
+async fn guarded<T>(deadline: Duration, future: impl Future<Output = T>) -> Result<T, Trouble> {
+    match tokio::time::timeout(deadline, AssertUnwindSafe(future).catch_unwind()).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(panic)) => Err(Trouble {
+            code: "osier::runtime::panicked".to_owned(),
+            message: format!("the runtime panicked: {}", crate::runtime::panic_message(&*panic)),
+            is_unsure: true,
+            is_counted: true,
+        }),
+        Err(_) => Err(Trouble {
+            code: "osier::runtime::timed_out".to_owned(),
+            message: format!("no answer within {} s", deadline.as_secs()),
+            is_unsure: true,
+            is_counted: true,
+        }),
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    future: impl Future<Output = Result<T, RuntimeError>>,
+) -> Result<T, Trouble> {
+    guarded(deadline, future).await?.map_err(|error| {
+        let is_away = matches!(error, RuntimeError::Unavailable { .. });
+        Trouble {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            is_unsure: is_away,
+            is_counted: !is_away,
+        }
+    })
+}
+
+fn no_runtime(name: &str) -> Trouble {
+    Trouble {
+        code: "osier::runtime::unknown".to_owned(),
+        message: format!("this node has no runtime `{name}`"),
+        is_unsure: false,
+        is_counted: true,
+    }
+}
+
+fn found(instance: &Instance, runtime: &str) -> Found {
+    Found {
+        id: instance.id.clone(),
+        digest: instance.digest.clone(),
+        os_pid: instance.os_pid,
+        started_at_ms: instance.started_at_ms,
+        not_enforced: instance.not_enforced.clone(),
+        runtime: runtime.to_owned(),
+    }
+}
