@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before any thread and any runtime: the keeper must have one thread.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = osier::runtime::keeper::run_if_asked() {
+        return code;
+    }
     osier::cli::main()
 }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+#[cfg(target_os = "linux")]
+pub mod keeper;
+
 pub use crate::lifecycle::exit::{Exit, ExitKind};
 use crate::names::{AppName, InstanceId, NodeName, SpecDigest};
 use crate::specs::AppSpec;

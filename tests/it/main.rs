@@ -25,6 +25,10 @@ mod git_server_inetd;
 #[path = "../support/git_source.rs"]
 mod git_source;
 mod git_ssh;
+mod keeper_death;
+mod keeper_life;
+#[path = "../support/keeper_rig.rs"]
+mod keeper_rig;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
 #[path = "../support/otp_stage.rs"]

@@ -1,0 +1,104 @@
+use super::*;
+use crate::names::InstanceId;
+use crate::runtime::keeper::protocol::{Call, Message, Request, Role};
+
+fn hello() -> Call {
+    Call {
+        id: 7,
+        request: Request::Hello {
+            version: 1,
+            role: Role::Daemon,
+        },
+    }
+}
+
+#[test]
+fn frames_come_out_as_they_went_in_however_they_are_cut() {
+    let kill = Call {
+        id: 8,
+        request: Request::Kill {
+            instance: InstanceId::random(),
+        },
+    };
+    let mut wire = Vec::new();
+    write_frame(&hello(), &mut wire).unwrap();
+    write_frame(&kill, &mut wire).unwrap();
+    for cut in 1..wire.len() {
+        let mut buffer = FrameBuffer::default();
+        let mut read = Vec::new();
+        for piece in wire.chunks(cut) {
+            buffer.extend(piece);
+            while let Some(call) = buffer.next_message::<Call>().unwrap() {
+                read.push(call);
+            }
+        }
+        assert_eq!(read, [hello(), kill.clone()], "cut every {cut} bytes");
+    }
+}
+
+#[test]
+fn a_frame_longer_than_the_bound_is_refused_by_its_head_alone() {
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(&u32::MAX.to_be_bytes());
+    assert!(matches!(
+        buffer.next_message::<Call>(),
+        Err(FrameError::TooLong { .. })
+    ));
+}
+
+#[test]
+fn a_message_longer_than_the_bound_is_not_written() {
+    let mut out = b"before".to_vec();
+    let long = "x".repeat(FRAME_BYTES_MAX);
+    assert!(matches!(
+        write_frame(&long, &mut out),
+        Err(FrameError::TooLong { .. })
+    ));
+    assert_eq!(out, b"before");
+}
+
+#[test]
+fn deep_nesting_is_refused_without_overflowing_the_stack() {
+    let mut body = vec![0x91; 200_000];
+    body.push(0xc0);
+    assert!(matches!(
+        read_message::<Call>(&body),
+        Err(FrameError::Malformed { .. })
+    ));
+    assert!(matches!(
+        read_message::<Message>(&body),
+        Err(FrameError::Malformed { .. })
+    ));
+}
+
+#[test]
+fn bytes_behind_a_message_are_refused() {
+    let mut body = rmp_serde::to_vec_named(&hello()).unwrap();
+    body.push(0xc0);
+    assert!(read_message::<Call>(&body).is_err());
+}
+
+/// Ten thousand seeded mutations of good frames: an answer or an error each time, never a panic.
+#[test]
+fn mutated_frames_are_answered_or_refused() {
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut good = Vec::new();
+    write_frame(&hello(), &mut good).unwrap();
+    for _ in 0..10_000 {
+        let mut wire = good.clone();
+        for _ in 0..random.usize(1..6) {
+            match random.u8(..4) {
+                0 => {
+                    let at = random.usize(..wire.len());
+                    wire[at] = random.u8(..);
+                }
+                1 => wire.truncate(random.usize(1..=wire.len())),
+                2 => wire.insert(random.usize(..=wire.len()), random.u8(..)),
+                _ => wire.extend_from_within(random.usize(..wire.len())..),
+            }
+        }
+        let mut buffer = FrameBuffer::default();
+        buffer.extend(&wire);
+        while let Ok(Some(_)) = buffer.next_message::<Call>() {}
+    }
+}

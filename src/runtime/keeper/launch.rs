@@ -1,0 +1,497 @@
+//! Starting apps: folders, output pipe, groups, fork, record, go.
+//!
+//! Starts that wait are taken a batch at a time: all of a batch are forked, recorded in one append, and told to go by
+//! one write. Between batches the loop sees to everything else.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+
+use super::apps::{Key, Run, Wanted};
+use super::cgroup::Entrance;
+use super::output::Output;
+use super::proc::ProcStat;
+use super::protocol::{Enforce, Push, Spawn, SpawnFault, SpawnStep, Spawned};
+use super::records::{Record, StartRecord};
+use super::spawn::{self, ChildPlan, Forked, StringArray};
+use super::state::{Keeper, epoch_ms};
+use crate::names::AppName;
+
+/// Starts that share one record append and one go.
+pub const BATCH_MAX: usize = 16;
+/// The output pipe's name in an app's folder.
+const PIPE: &str = "output";
+
+impl Keeper {
+    /// Starts `spawns`, at most [`BATCH_MAX`]; each fate is pushed, a success once its exec is seen.
+    pub fn start_batch(&mut self, spawns: Vec<Spawn>) {
+        let (go_read, go_write) = match rustix::pipe::pipe_with(PipeFlags::CLOEXEC) {
+            Ok(go) => go,
+            Err(error) => {
+                for spawn in spawns {
+                    let fault = system(SpawnStep::Fork, spawn.app.as_str(), error);
+                    self.spawn_failed(&spawn, fault);
+                }
+                return;
+            }
+        };
+        let mut begun = Vec::with_capacity(spawns.len());
+        for spawn in spawns {
+            match self.begin(&spawn, go_read.as_fd(), go_write.as_fd()) {
+                Ok(Some(key)) => begun.push((key, spawn)),
+                Ok(None) => {}
+                Err(fault) => self.spawn_failed(&spawn, fault),
+            }
+        }
+        if begun.is_empty() {
+            return;
+        }
+        let records: Vec<Record> = begun
+            .iter()
+            .filter_map(|(key, _)| Some(Record::Start(self.apps.run(*key)?.record.clone())))
+            .collect();
+        if let Err(error) = self.append_records(&records) {
+            // Unrecorded nothing may run: without a go, when the pipe closes, the children leave.
+            for (key, spawn) in begun {
+                self.apps.end(key);
+                let fault = system(SpawnStep::Record, "keeper.records", error);
+                self.spawn_failed(&spawn, fault);
+            }
+            return;
+        }
+        // One byte a child. Fewer than a pipe holds, so it is never written in part.
+        let _ = rustix::io::write(&go_write, &vec![1; begun.len()]);
+    }
+
+    fn spawn_failed(&mut self, spawn: &Spawn, fault: SpawnFault) {
+        self.push(Push::SpawnFailed {
+            app: spawn.app.clone(),
+            instance: spawn.instance.clone(),
+            fault,
+        });
+    }
+
+    /// Forks one. None: this instance is known already, and its fate told again.
+    fn begin(
+        &mut self,
+        spawn: &Spawn,
+        go_read: BorrowedFd<'_>,
+        go_write: BorrowedFd<'_>,
+    ) -> Result<Option<Key>, SpawnFault> {
+        if self.is_ending() {
+            return Err(SpawnFault::Ending);
+        }
+        if self.tell_again(spawn) {
+            return Ok(None);
+        }
+        let key = self.apps.key_of(&spawn.app);
+        if let Some(run) = self.apps.run(key) {
+            return Err(SpawnFault::AlreadyRunning {
+                instance: run.instance().clone(),
+                pid: run.pid().unsigned_abs(),
+            });
+        }
+        let strings = Strings::of(spawn, &self.data_dir)?;
+        self.make_folders(key, spawn)
+            .map_err(|error| system(SpawnStep::Folders, &format!("apps/{}", spawn.app), error))?;
+        let entrance = self.enter_groups(key, spawn)?;
+        let (report_read, report_write) =
+            rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+                .map_err(|error| system(SpawnStep::Fork, spawn.app.as_str(), error))?;
+        let groups: Vec<OwnedFd> = entrance.v1_procs.into_iter().chain(entrance.v2_procs).collect();
+        let mut plan = ChildPlan {
+            programs: &strings.programs,
+            arguments: &strings.arguments,
+            environment: &strings.environment,
+            working_dir: &strings.working_dir,
+            dev_null: self.dev_null.as_fd(),
+            output: (self.apps_folder.as_fd(), &strings.pipe),
+            groups: &groups,
+            open_files: self.open_files(spawn),
+            user: spawn
+                .user
+                .as_ref()
+                .map(|user| (user.uid, user.gid, user.groups.as_slice())),
+            umask: spawn.umask,
+            no_new_privileges: spawn.no_new_privileges,
+            dies_with_keeper: self.options.tied,
+            go: (go_read, go_write),
+            report: report_write.as_fd(),
+        };
+        let refused = |error| system(SpawnStep::Fork, spawn.app.as_str(), error);
+        let born = entrance
+            .v2
+            .as_ref()
+            .map(|group| spawn::fork_into(&plan, group.as_fd()));
+        let joining: Vec<OwnedFd>;
+        let forked = match born {
+            None => spawn::fork(&plan),
+            Some(Err(error)) if spawn::is_no_birth(error) => {
+                self.births_into_groups = false;
+                let entrance = self
+                    .apps
+                    .slot(key)
+                    .map(|slot| slot.groups.entrance_by_joining())
+                    .unwrap_or_default();
+                joining = entrance.v1_procs.into_iter().chain(entrance.v2_procs).collect();
+                plan.groups = &joining;
+                spawn::fork(&plan)
+            }
+            Some(born) => born,
+        };
+        let forked = forked.map_err(refused)?;
+        drop(report_write);
+        self.note(key, spawn, forked, report_read, strings)
+            .map_err(refused)?;
+        Ok(Some(key))
+    }
+
+    /// Whether this instance was started before, by a call whose answer was lost; then that answer is given again.
+    fn tell_again(&mut self, spawn: &Spawn) -> bool {
+        if let Some(run) = self.apps.find(&spawn.instance).and_then(|key| self.apps.run(key)) {
+            if run.report.is_none() {
+                let spawned = spawned(run);
+                self.push(Push::Spawned(spawned));
+            }
+            return true;
+        }
+        let exit = self.exits.iter().find(|exit| exit.instance == spawn.instance);
+        let Some(exit) = exit.cloned() else {
+            return false;
+        };
+        self.push(Push::Spawned(Spawned {
+            app: exit.app.clone(),
+            instance: exit.instance.clone(),
+            pid: exit.pid,
+            started_at_ms: exit.started_at_ms,
+            not_in_force: Vec::new(),
+        }));
+        self.push(Push::Exited(exit));
+        true
+    }
+
+    /// The app's folders and its output pipe, once a keeper and owner.
+    fn make_folders(&mut self, key: Key, spawn: &Spawn) -> Result<(), Errno> {
+        let owner = spawn.user.as_ref().map(|user| (user.uid, user.gid));
+        let Some(slot) = self.apps.slot(key) else {
+            return Err(Errno::NOENT);
+        };
+        if slot.output.is_none() || slot.owner != owner {
+            let pipe = make_folders(self.apps_folder.as_fd(), &spawn.app, owner)?;
+            if slot.output.is_none() {
+                self.watch_output(key, Output::new(&spawn.app, pipe, spawn.logs))?;
+            }
+            if let Some(slot) = self.apps.slot_mut(key) {
+                slot.owner = owner;
+            }
+        }
+        if let Some(output) = self.apps.slot_mut(key).and_then(|slot| slot.output.as_mut()) {
+            output.begin(
+                &spawn.instance,
+                spawn.logs,
+                self.apps_folder.as_fd(),
+                &mut self.scratch,
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes and limits the app's groups, unless they are already as they should be.
+    fn enter_groups(&mut self, key: Key, spawn: &Spawn) -> Result<Entrance, SpawnFault> {
+        let open_files_fault = self.open_files_fault(spawn);
+        let Some(slot) = self.apps.slot_mut(key) else {
+            return Ok(Entrance::default());
+        };
+        // Somebody who escaped an earlier keeper may still hold the app's port.
+        if slot.groups.is_empty() == Some(false) {
+            slot.is_group_spent = true;
+            slot.groups.kill();
+        }
+        if slot.is_group_spent {
+            slot.is_group_spent = !self.groups.remove(&spawn.app);
+            slot.limits = None;
+        }
+        if slot
+            .limits
+            .as_ref()
+            .is_none_or(|(limits, _)| *limits != spawn.limits)
+        {
+            let (groups, faults) = self.groups.prepare(&spawn.app, &spawn.limits);
+            slot.groups = groups;
+            slot.limits = Some((spawn.limits, faults));
+        }
+        let faults = slot.limits.iter().flat_map(|(_, faults)| faults.clone());
+        let faults: Vec<_> = faults.chain(open_files_fault).collect();
+        if spawn.enforce == Enforce::Strict && !faults.is_empty() {
+            return Err(SpawnFault::Limits { faults });
+        }
+        if self.births_into_groups && !slot.is_group_spent {
+            Ok(slot.groups.entrance())
+        } else {
+            Ok(slot.groups.entrance_by_joining())
+        }
+    }
+
+    /// Enters a forked child into the tables.
+    fn note(
+        &mut self,
+        key: Key,
+        spawn: &Spawn,
+        forked: Forked,
+        report: OwnedFd,
+        strings: Strings,
+    ) -> Result<(), Errno> {
+        let pid = forked.pid.as_raw_nonzero().get();
+        let uid = spawn
+            .user
+            .as_ref()
+            .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
+        // A child that is not reaped has an entry; without /proc nothing could be adopted, so nothing is started.
+        let start_ticks = ProcStat::of(pid).ok_or(Errno::NOSYS)?.start_ticks;
+        self.watch_report(key, report.as_fd())?;
+        let slot = self.apps.slot(key);
+        let oom_kills_before = slot.filter(|_| spawn.limits.memory_bytes.is_some());
+        let oom_kills_before = oom_kills_before
+            .and_then(|slot| slot.groups.oom_kills())
+            .unwrap_or(0);
+        let mut not_in_force = slot
+            .and_then(|slot| slot.limits.as_ref())
+            .map(|(_, faults)| faults.clone())
+            .unwrap_or_default();
+        not_in_force.extend(self.open_files_fault(spawn));
+        let record = StartRecord {
+            app: spawn.app.clone(),
+            instance: spawn.instance.clone(),
+            pid,
+            start_ticks,
+            boot_id: self.boot_id.clone(),
+            uid,
+            started_at_ms: epoch_ms(),
+            stop_signal: spawn.stop_signal,
+            stop_grace_ms: spawn.stop_grace_ms,
+            logs: spawn.logs,
+            not_in_force,
+            label: spawn.label.clone(),
+        };
+        let run = Run {
+            record,
+            pidfd: forked.pidfd,
+            is_adopted: false,
+            report: Some(report),
+            failed: None,
+            wanted: strings.wanted,
+            is_asked: false,
+            is_killed: false,
+            kill_at: None,
+            oom_kills_before,
+            ended: None,
+        };
+        self.apps.begin(key, run);
+        Ok(())
+    }
+
+    /// Reads what the child of `key` reported, if it has: its program runs, or a step failed.
+    pub fn read_report(&mut self, key: Key) {
+        let Some(run) = self.apps.run_mut(key) else {
+            return;
+        };
+        let Some(report) = &run.report else {
+            return;
+        };
+        let mut bytes = [0u8; 16];
+        let count = match rustix::io::read(report, &mut bytes) {
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Err(_) => 0,
+        };
+        if let Some(report) = self.apps.run_mut(key).and_then(|run| run.report.take()) {
+            self.unwatch(report.as_fd());
+        }
+        let failed = spawn::read_report(bytes.get(..count).unwrap_or_default());
+        let Some(run) = self.apps.run_mut(key) else {
+            return;
+        };
+        run.failed = failed;
+        if failed.is_none() {
+            let spawned = spawned(run);
+            self.push(Push::Spawned(spawned));
+        }
+    }
+
+    /// The child whose start failed is reaped.
+    pub fn start_failed(&mut self, key: Key, (step, errno): (SpawnStep, i32)) {
+        let Some(run) = self.apps.end(key) else {
+            return;
+        };
+        if let Some(slot) = self.apps.slot_mut(key) {
+            // Somebody removed what was there: the next start makes it anew.
+            slot.limits = None;
+            slot.owner = Some((u32::MAX, u32::MAX));
+        }
+        let wanted = run.wanted;
+        let path = match step {
+            SpawnStep::Exec => wanted.program,
+            SpawnStep::WorkingDir => wanted.working_dir,
+            SpawnStep::User => wanted.user,
+            SpawnStep::OpenFiles => wanted.open_files,
+            SpawnStep::Streams => format!("apps/{}/{PIPE}", run.record.app),
+            _ => run.record.app.to_string(),
+        };
+        let instance = run.record.instance.clone();
+        // It never ran, so a failure to write this costs the next keeper a look at a process that is not there.
+        let _ = self.append_records(&[Record::Acknowledged { instance }]);
+        self.push(Push::SpawnFailed {
+            app: run.record.app,
+            instance: run.record.instance,
+            fault: SpawnFault::System { step, path, errno },
+        });
+    }
+}
+
+fn spawned(run: &Run) -> Spawned {
+    Spawned {
+        app: run.record.app.clone(),
+        instance: run.record.instance.clone(),
+        pid: run.record.pid.unsigned_abs(),
+        started_at_ms: run.record.started_at_ms,
+        not_in_force: run.record.not_in_force.clone(),
+    }
+}
+
+fn system(step: SpawnStep, path: &str, error: Errno) -> SpawnFault {
+    SpawnFault::System {
+        step,
+        path: path.to_owned(),
+        errno: error.raw_os_error(),
+    }
+}
+
+/// Makes `apps/NAME`, `apps/NAME/data` for its user alone, and the output pipe; opens the pipe to read.
+fn make_folders(apps: BorrowedFd<'_>, app: &AppName, owner: Option<(u32, u32)>) -> Result<OwnedFd, Errno> {
+    let searchable = Mode::RWXU | Mode::XGRP | Mode::XOTH;
+    let folder = app.as_str();
+    make(rustix::fs::mkdirat(apps, folder, searchable))?;
+    let data = format!("{folder}/data");
+    make(rustix::fs::mkdirat(apps, data.as_str(), Mode::RWXU))?;
+    let pipe = open_pipe(apps, app)?;
+    if let Some((uid, gid)) = owner {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(apps, data.as_str(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        // So that the app can open /dev/stdout, which leads here.
+        rustix::fs::fchown(&pipe, uid, gid)?;
+    }
+    Ok(pipe)
+}
+
+/// Opens the output pipe of `app`, made if it is not there.
+///
+/// # Errors
+/// When the folder is missing, or what has the pipe's name is none.
+pub fn open_pipe(apps: BorrowedFd<'_>, app: &AppName) -> Result<OwnedFd, Errno> {
+    let path = pipe_path(app);
+    make(rustix::fs::mkfifoat(apps, path.as_str(), Mode::RUSR | Mode::WUSR))?;
+    // Both ways: with a writer of its own the keeper never reads an end when the app is between two runs.
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let pipe = rustix::fs::openat(apps, path.as_str(), flags, Mode::empty())?;
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode);
+    if kind == rustix::fs::FileType::Fifo {
+        Ok(pipe)
+    } else {
+        Err(Errno::EXIST)
+    }
+}
+
+/// Where the output pipe of `app` is, seen from the folder of all apps.
+#[must_use]
+pub fn pipe_path(app: &AppName) -> String {
+    format!("{app}/{PIPE}")
+}
+
+fn make(made: Result<(), Errno>) -> Result<(), Errno> {
+    match made {
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    }
+}
+
+/// The texts of a start as the kernel wants them.
+struct Strings {
+    programs: Vec<CString>,
+    arguments: StringArray,
+    environment: StringArray,
+    working_dir: CString,
+    pipe: CString,
+    wanted: Wanted,
+}
+
+impl Strings {
+    fn of(spawn: &Spawn, data_dir: &std::path::Path) -> Result<Self, SpawnFault> {
+        let program = spawn.command.first().filter(|program| !program.is_empty());
+        let Some(program) = program else {
+            return Err(SpawnFault::Malformed {
+                why: "the command is empty".into(),
+            });
+        };
+        let data = data_dir.join("apps").join(spawn.app.as_str()).join("data");
+        let working_dir = data.join(&spawn.working_dir);
+        let environment = spawn
+            .environment
+            .iter()
+            .map(|(name, value)| text(&format!("{name}={value}")));
+        let wanted = Wanted {
+            program: program.clone(),
+            working_dir: working_dir.display().to_string(),
+            user: spawn
+                .user
+                .as_ref()
+                .map_or_else(String::new, |user| format!("{}:{}", user.uid, user.gid)),
+            open_files: spawn
+                .limits
+                .open_files
+                .map_or_else(String::new, |count| count.to_string()),
+        };
+        Ok(Self {
+            programs: programs(program, &spawn.environment)?,
+            arguments: StringArray::new(
+                spawn
+                    .command
+                    .iter()
+                    .map(|argument| text(argument))
+                    .collect::<Result<_, _>>()?,
+            ),
+            environment: StringArray::new(environment.collect::<Result<_, _>>()?),
+            working_dir: CString::new(working_dir.as_os_str().as_bytes()).map_err(|_| nul())?,
+            pipe: text(&pipe_path(&spawn.app))?,
+            wanted,
+        })
+    }
+}
+
+/// The paths to try for `program`, as `execvp` does.
+fn programs(program: &str, environment: &[(String, String)]) -> Result<Vec<CString>, SpawnFault> {
+    if program.contains('/') {
+        return Ok(vec![text(program)?]);
+    }
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or("", |(_, value)| value);
+    let folders = path.split(':').filter(|folder| !folder.is_empty());
+    folders
+        .map(|folder| text(&format!("{folder}/{program}")))
+        .collect()
+}
+
+fn text(text: &str) -> Result<CString, SpawnFault> {
+    CString::new(text).map_err(|_| nul())
+}
+
+fn nul() -> SpawnFault {
+    SpawnFault::Malformed {
+        why: "a NUL byte stands in the command, the environment or the working directory".into(),
+    }
+}

@@ -1,0 +1,403 @@
+//! The task that owns the connection.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Command, Exits, LinkEvent, LinkOptions, LinkState, start};
+use crate::names::InstanceId;
+use crate::runtime::keeper::frame::{FRAME_BYTES_MAX, FrameBuffer, write_frame};
+use crate::runtime::keeper::protocol::{
+    Call, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
+    Spawned, VERSION,
+};
+
+/// The wait before the next attempt to reach a keeper, doubling.
+const RETRY_FIRST: Duration = Duration::from_millis(10);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How long a keeper may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// Commands taken in one turn.
+const COMMANDS_MAX: usize = 512;
+const READ_BYTES: usize = 64 * 1024;
+
+struct PendingCall {
+    request: Request,
+    reply: oneshot::Sender<Result<Reply, Refusal>>,
+}
+
+struct PendingSpawn {
+    spawn: Box<Spawn>,
+    fate: oneshot::Sender<Result<Spawned, SpawnFault>>,
+}
+
+/// The state of the link.
+pub struct Task {
+    options: LinkOptions,
+    commands: mpsc::UnboundedReceiver<Command>,
+    events: mpsc::Sender<LinkEvent>,
+    shown: watch::Sender<LinkState>,
+    exits: Arc<Exits>,
+    next_id: u64,
+    calls: HashMap<u64, PendingCall>,
+    spawns: HashMap<InstanceId, PendingSpawn>,
+}
+
+/// A connection and what passes through it.
+struct Wire {
+    stream: UnixStream,
+    incoming: FrameBuffer,
+    outgoing: Vec<u8>,
+    sent: usize,
+    buffer: Vec<u8>,
+}
+
+/// Why a task stops serving a connection.
+enum Lost {
+    /// Every handle is gone.
+    Unwanted,
+    /// The connection is of no use.
+    Broken(String),
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl Task {
+    pub fn new(
+        options: LinkOptions,
+        commands: mpsc::UnboundedReceiver<Command>,
+        events: mpsc::Sender<LinkEvent>,
+        shown: watch::Sender<LinkState>,
+        exits: Arc<Exits>,
+    ) -> Self {
+        Self {
+            options,
+            commands,
+            events,
+            shown,
+            exits,
+            next_id: 0,
+            calls: HashMap::new(),
+            spawns: HashMap::new(),
+        }
+    }
+
+    /// Connects and serves until the last handle is gone.
+    pub async fn run(mut self) {
+        let mut wait = RETRY_FIRST;
+        loop {
+            let why = match self.connect().await {
+                Ok(mut wire) => {
+                    wait = RETRY_FIRST;
+                    match self.serve(&mut wire).await {
+                        Lost::Unwanted => return,
+                        Lost::Broken(why) => why,
+                    }
+                }
+                Err(Lost::Unwanted) => return,
+                Err(Lost::Broken(why)) => why,
+            };
+            self.lost(why);
+            if self.commands.is_closed() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_MAX);
+        }
+    }
+
+    fn lost(&mut self, why: String) {
+        self.shown.send_modify(|state| {
+            state.is_connected = false;
+            state.why.clone_from(&why);
+        });
+        let _ = self.events.try_send(LinkEvent::Disconnected { why });
+    }
+
+    /// A connection on which hello and the list have passed.
+    async fn connect(&mut self) -> Result<Wire, Lost> {
+        let stream = start::connect(&self.options).await?;
+        let mut wire = Wire {
+            stream,
+            incoming: FrameBuffer::default(),
+            outgoing: Vec::new(),
+            sent: 0,
+            buffer: vec![0; READ_BYTES],
+        };
+        let role = Role::Daemon;
+        let hello = Request::Hello {
+            version: VERSION,
+            role,
+        };
+        for (id, request) in [hello, Request::List].into_iter().enumerate() {
+            wire.queue(&Call {
+                id: id as u64,
+                request,
+            })?;
+        }
+        self.next_id = 2;
+        let greeted = tokio::time::timeout(HELLO_WITHIN, self.greet(&mut wire)).await;
+        greeted.map_err(|_| Lost::Broken("the keeper does not say hello".into()))??;
+        Ok(wire)
+    }
+
+    async fn greet(&mut self, wire: &mut Wire) -> Result<(), Lost> {
+        let mut hello = None;
+        loop {
+            wire.pass().await?;
+            while let Some(message) = wire.next_message()? {
+                match message {
+                    Message::Reply {
+                        result: Ok(Reply::Hello(said)),
+                        ..
+                    } => hello = Some(said),
+                    Message::Reply {
+                        result: Ok(Reply::List(list)),
+                        ..
+                    } => {
+                        let hello = hello.ok_or_else(|| Lost::Broken("a list before the hello".into()))?;
+                        self.begin(wire, &list)?;
+                        let _ = self.events.try_send(LinkEvent::Connected { hello, list });
+                        return Ok(());
+                    }
+                    Message::Reply {
+                        result: Err(refusal), ..
+                    } => return Err(Lost::Broken(refusal.to_string())),
+                    Message::Reply { .. } => {
+                        return Err(Lost::Broken("an answer that was not asked for".into()));
+                    }
+                    Message::Push(push) => self.take_push(push),
+                }
+            }
+        }
+    }
+
+    /// Brings a new connection up to date: exits that came meanwhile, and everything that was not answered, again.
+    fn begin(&mut self, wire: &mut Wire, list: &List) -> Result<(), Lost> {
+        let mut known: HashSet<&InstanceId> = list.running.iter().map(|run| &run.instance).collect();
+        known.extend(self.spawns.keys());
+        for exit in &list.exits {
+            self.exits.came(exit.clone());
+        }
+        self.exits.give_up(|instance| known.contains(instance));
+        self.calls.retain(|_, call| !call.reply.is_closed());
+        for (_, call) in std::mem::take(&mut self.calls) {
+            self.send_call(wire, call)?;
+        }
+        self.spawns.retain(|_, spawn| !spawn.fate.is_closed());
+        let again: Vec<Spawn> = self
+            .spawns
+            .values()
+            .map(|pending| (*pending.spawn).clone())
+            .collect();
+        send_spawns(wire, &mut self.next_id, again)?;
+        self.shown.send_modify(|state| {
+            state.is_connected = true;
+            state.generation += 1;
+            state.why.clear();
+        });
+        Ok(())
+    }
+
+    async fn serve(&mut self, wire: &mut Wire) -> Lost {
+        let mut commands = Vec::with_capacity(COMMANDS_MAX);
+        loop {
+            tokio::select! {
+                // Answers first: they let others go on.
+                biased;
+                passed = wire.pass() => {
+                    let taken = passed.and_then(|()| self.take_messages(wire));
+                    if let Err(lost) = taken {
+                        return lost;
+                    }
+                }
+                count = self.commands.recv_many(&mut commands, COMMANDS_MAX) => {
+                    if count == 0 {
+                        return Lost::Unwanted;
+                    }
+                    if let Err(lost) = self.send_commands(wire, commands.drain(..)) {
+                        return lost;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_messages(&mut self, wire: &mut Wire) -> Result<(), Lost> {
+        while let Some(message) = wire.next_message()? {
+            match message {
+                Message::Reply { id, result } => {
+                    if let Some(call) = self.calls.remove(&id) {
+                        let _ = call.reply.send(result);
+                    }
+                }
+                Message::Push(push) => self.take_push(push),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_push(&mut self, push: Push) {
+        match push {
+            Push::Spawned(spawned) => {
+                if let Some(pending) = self.spawns.remove(&spawned.instance) {
+                    let _ = pending.fate.send(Ok(spawned));
+                }
+            }
+            Push::SpawnFailed { instance, fault, .. } => {
+                if let Some(pending) = self.spawns.remove(&instance) {
+                    let _ = pending.fate.send(Err(fault));
+                }
+            }
+            Push::Exited(exit) => self.exits.came(exit),
+            Push::OutputDropped { app, output } => {
+                let _ = self.events.try_send(LinkEvent::OutputDropped { app, output });
+            }
+        }
+    }
+
+    fn send_commands(
+        &mut self,
+        wire: &mut Wire,
+        commands: impl Iterator<Item = Command>,
+    ) -> Result<(), Lost> {
+        let mut spawns = Vec::new();
+        let mut calls = Vec::new();
+        let mut acknowledged = Vec::new();
+        for command in commands {
+            match command {
+                Command::Call { request, reply } => calls.push(PendingCall { request, reply }),
+                Command::Spawn { spawn, fate } => {
+                    spawns.push((*spawn).clone());
+                    self.spawns
+                        .insert(spawn.instance.clone(), PendingSpawn { spawn, fate });
+                }
+                Command::Acknowledge(instance) => acknowledged.push(instance),
+            }
+        }
+        send_spawns(wire, &mut self.next_id, spawns)?;
+        if !acknowledged.is_empty() {
+            let request = Request::Acknowledge {
+                instances: acknowledged,
+            };
+            let id = next(&mut self.next_id);
+            wire.queue(&Call { id, request })?;
+        }
+        for call in calls {
+            self.send_call(wire, call)?;
+        }
+        Ok(())
+    }
+
+    fn send_call(&mut self, wire: &mut Wire, call: PendingCall) -> Result<(), Lost> {
+        let id = next(&mut self.next_id);
+        wire.queue(&Call {
+            id,
+            request: call.request.clone(),
+        })?;
+        self.calls.insert(id, call);
+        Ok(())
+    }
+}
+
+fn next(id: &mut u64) -> u64 {
+    *id += 1;
+    *id
+}
+
+/// Queues spawns, many a frame.
+fn send_spawns(wire: &mut Wire, next_id: &mut u64, spawns: Vec<Spawn>) -> Result<(), Lost> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for spawn in spawns {
+        let size = size_of_spawn(&spawn);
+        if !batch.is_empty() && (batch.len() == SPAWNS_IN_A_CALL_MAX || bytes + size > FRAME_BYTES_MAX / 2) {
+            let request = Request::Spawn {
+                spawns: std::mem::take(&mut batch),
+            };
+            let id = next(next_id);
+            wire.queue(&Call { id, request })?;
+            bytes = 0;
+        }
+        bytes += size;
+        batch.push(spawn);
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let id = next(next_id);
+    wire.queue(&Call {
+        id,
+        request: Request::Spawn { spawns: batch },
+    })
+}
+
+/// Roughly what a spawn takes in a frame.
+pub fn size_of_spawn(spawn: &Spawn) -> usize {
+    const FIXED: usize = 1024;
+    const EACH: usize = 16;
+    let command: usize = spawn.command.iter().map(|word| word.len() + EACH).sum();
+    let environment: usize = spawn
+        .environment
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + EACH)
+        .sum();
+    FIXED + command + environment + spawn.working_dir.len()
+}
+
+impl Wire {
+    fn queue(&mut self, call: &Call) -> Result<(), Lost> {
+        write_frame(call, &mut self.outgoing).map_err(|error| Lost::Broken(error.to_string()))?;
+        self.write()
+    }
+
+    /// Waits until something came or could be sent. May be dropped at any time.
+    async fn pass(&mut self) -> Result<(), Lost> {
+        let interest = if self.sent < self.outgoing.len() {
+            tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE
+        } else {
+            tokio::io::Interest::READABLE
+        };
+        let ready = self.stream.ready(interest).await?;
+        if ready.is_writable() {
+            self.write()?;
+        }
+        if ready.is_readable() || ready.is_read_closed() {
+            match self.stream.try_read(&mut self.buffer) {
+                Ok(0) => return Err(Lost::Broken("the keeper closed the connection".into())),
+                Ok(count) => self.incoming.extend(self.buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Lost> {
+        while let Some(rest) = self.outgoing.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.outgoing.clear();
+        self.outgoing.shrink_to(READ_BYTES);
+        self.sent = 0;
+        Ok(())
+    }
+
+    fn next_message(&mut self) -> Result<Option<Message>, Lost> {
+        self.incoming
+            .next_message()
+            .map_err(|error| Lost::Broken(format!("the keeper speaks otherwise: {error}")))
+    }
+}

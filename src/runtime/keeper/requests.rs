@@ -1,0 +1,159 @@
+//! What callers ask, and what they are answered.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::apps::Key;
+use super::ending::{not_running, own_pid};
+use super::protocol::{
+    Call, Capabilities, Enforce, Hello, Limits, List, Message, Refusal, Reply, Request, Role,
+    SPAWNS_IN_A_CALL_MAX, VERSION, VERSION_OLDEST,
+};
+use super::state::{Ending, Keeper};
+use crate::names::{AppName, InstanceId};
+
+type Answer = Result<Reply, Refusal>;
+
+impl Keeper {
+    /// Carries out one call and queues its answer.
+    pub(super) fn answer(&mut self, caller: Key, call: Call) {
+        let has_said_hello = self
+            .connections
+            .get(&caller)
+            .is_some_and(|caller| caller.role.is_some());
+        let result = match call.request {
+            Request::Hello { version, role } => self.hello(caller, version, role),
+            _ if !has_said_hello => Err(Refusal::NoHello),
+            request => self.carry_out(request),
+        };
+        self.reply(caller, &Message::Reply { id: call.id, result });
+    }
+
+    fn hello(&mut self, caller: Key, version: u32, role: Role) -> Answer {
+        if version < VERSION_OLDEST {
+            return Err(Refusal::Version {
+                oldest: VERSION_OLDEST,
+                newest: VERSION,
+                asked: version,
+            });
+        }
+        if let Some(connection) = self.connections.get_mut(&caller) {
+            connection.role = Some(role);
+        }
+        if role == Role::Daemon {
+            self.daemon_came();
+        }
+        Ok(Reply::Hello(Hello {
+            version: version.min(VERSION),
+            pid: own_pid().unsigned_abs(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: self.started_at_ms,
+            adopted_count: self.adopted_count,
+            torn_records_count: self.torn_records_count,
+        }))
+    }
+
+    fn carry_out(&mut self, request: Request) -> Answer {
+        match request {
+            // Handled before: a second hello only changes the role.
+            Request::Hello { .. } => Err(Refusal::NoHello),
+            Request::Spawn { spawns } if spawns.len() > SPAWNS_IN_A_CALL_MAX => Err(Refusal::TooMany {
+                count: spawns.len() as u64,
+                max: SPAWNS_IN_A_CALL_MAX as u64,
+            }),
+            Request::Spawn { spawns } => {
+                self.waiting_spawns.extend(spawns);
+                Ok(Reply::Done)
+            }
+            Request::Stop {
+                instance,
+                signal,
+                grace_ms,
+            } => {
+                let signal = known(signal)?;
+                self.stop(&instance, signal, Duration::from_millis(grace_ms))?;
+                Ok(Reply::Done)
+            }
+            Request::Kill { instance } => self.kill(&instance).map(|()| Reply::Done),
+            Request::Signal { instance, signal } => self.signal(&instance, signal),
+            Request::List => Ok(Reply::List(List {
+                running: self.apps.list(),
+                exits: self.exits.iter().cloned().collect(),
+                exits_lost_count: self.exits_lost_count,
+            })),
+            Request::Acknowledge { instances } => {
+                self.acknowledge(instances);
+                Ok(Reply::Done)
+            }
+            Request::Stats { instances } => Ok(Reply::Stats(self.usage(&instances))),
+            Request::SetLimits {
+                instance,
+                limits,
+                enforce,
+            } => self.set_limits(&instance, limits, enforce),
+            Request::Forget { app } => self.forget(&app),
+            Request::Capabilities => {
+                let (limits, missing) = self.groups.limits();
+                Ok(Reply::Capabilities(Capabilities {
+                    tree_kill: self.groups.tree_kill(),
+                    limits,
+                    missing,
+                }))
+            }
+            Request::Shutdown { stop_apps } => {
+                self.end(if stop_apps {
+                    Ending::StopApps
+                } else {
+                    Ending::LeaveApps
+                });
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn signal(&mut self, instance: &InstanceId, signal: i32) -> Answer {
+        let signal = known(signal)?;
+        let run = self.apps.find(instance).and_then(|key| self.apps.run(key));
+        let run = run.ok_or_else(|| not_running(instance))?;
+        run.signal(signal)
+            .map(|()| Reply::Done)
+            .map_err(|error| Refusal::System {
+                what: "the signal was not sent".into(),
+                errno: error.raw_os_error(),
+            })
+    }
+
+    fn set_limits(&mut self, instance: &InstanceId, limits: Limits, enforce: Enforce) -> Answer {
+        let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
+        let Some(app) = self.apps.slot(key).map(|slot| slot.app.clone()) else {
+            return Err(not_running(instance));
+        };
+        let (_, faults) = self.groups.prepare(&app, &limits);
+        if let Some(slot) = self.apps.slot_mut(key) {
+            slot.limits = Some((limits, faults.clone()));
+        }
+        if enforce == Enforce::Strict && !faults.is_empty() {
+            return Err(Refusal::Limits { faults });
+        }
+        Ok(Reply::NotInForce(faults))
+    }
+
+    fn forget(&mut self, app: &AppName) -> Answer {
+        let Some(key) = self.apps.find_app(app) else {
+            self.groups.remove(app);
+            return Ok(Reply::Done);
+        };
+        if self.apps.run(key).is_some() {
+            return Err(Refusal::StillRunning { app: app.clone() });
+        }
+        self.apps.forget(key);
+        self.groups.remove(app);
+        self.remove_pipe(app);
+        Ok(Reply::Done)
+    }
+}
+
+fn known(signal: i32) -> Result<Signal, Refusal> {
+    Signal::from_named_raw(signal).ok_or(Refusal::NoSuchSignal { signal })
+}
