@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 #[cfg(target_os = "linux")]
 pub mod keeper;
+#[cfg(target_os = "linux")]
+pub mod process;
 
 pub use crate::lifecycle::exit::{Exit, ExitKind};
 use crate::names::{AppName, InstanceId, NodeName, SpecDigest};

@@ -29,6 +29,7 @@ mod keeper_death;
 mod keeper_life;
 #[path = "../support/keeper_rig.rs"]
 mod keeper_rig;
+mod keeper_runtime;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
 #[path = "../support/otp_stage.rs"]

@@ -82,7 +82,7 @@ impl Groups {
         for controller in Controller::LIMITING {
             match self.hierarchies.place_of(controller) {
                 Some((version, _)) => {
-                    can.push((controller.limit().to_owned(), format!("control group {version}")))
+                    can.push((controller.limit().to_owned(), format!("control group {version}")));
                 }
                 None => missing.push(self.hierarchies.missing(controller)),
             }

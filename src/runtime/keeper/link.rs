@@ -244,13 +244,16 @@ impl KeeperLink {
             .unwrap_or_else(|_| Err(self.unreachable()))
     }
 
-    /// Waits for the exit of a run, and takes it: the keeper may forget it. A run that no keeper knows (any more) has
-    /// ended in an unknown way.
-    pub async fn exit_of(&self, app: &AppName, instance: &InstanceId) -> Exit {
-        let exit = self.exits.watch(instance).await;
-        let exit = exit.unwrap_or_else(|_| unknown_exit(app, instance));
-        self.take_exit(instance);
-        exit
+    /// The exit of a run, when it comes; it is then taken: the keeper may forget it. A run that no keeper knows (any
+    /// more) has ended in an unknown way. Counts from now on, even if it is awaited later.
+    pub fn exit_of(&self, app: &AppName, instance: &InstanceId) -> impl Future<Output = Exit> + Send + use<> {
+        let exit = self.exits.watch(instance);
+        let (link, app, instance) = (self.clone(), app.clone(), instance.clone());
+        async move {
+            let exit = exit.await.unwrap_or_else(|_| unknown_exit(&app, &instance));
+            link.take_exit(&instance);
+            exit
+        }
     }
 
     /// Marks the exit of a run as taken.

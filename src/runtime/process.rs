@@ -1,0 +1,312 @@
+//! Apps as processes of their own, kept by the keeper: the [`Runtime`] of `isolation: process`.
+//!
+//! Turns a [`Launch`] into what the keeper takes verbatim: program, arguments, the whole environment, folders, user,
+//! limits. It holds no state that matters: what runs is asked of the keeper.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::keeper::link::{KeeperError, KeeperLink};
+use super::keeper::protocol::{
+    self, Enforce, ExitHow, LimitFault, LogLimits, Running, Spawn, SpawnFault, SpawnStep, User,
+};
+use super::{Exit, ExitFuture, ExitKind, Instance, Launch, Runtime, RuntimeError, Usage};
+use crate::names::{AppName, InstanceId, SpecDigest};
+use crate::specs::app_spec::StopPolicy;
+
+pub mod environment;
+pub mod program;
+pub mod users;
+
+/// The file mode creation mask of apps, as login shells have it.
+const UMASK: u32 = 0o022;
+/// The name that errors use.
+const NAME: &str = "process";
+
+/// What holds for all apps of a node.
+#[derive(Debug, Clone)]
+pub struct ProcessOptions {
+    /// The node's data directory, absolute.
+    pub data_dir: PathBuf,
+    /// `[node] app_user`: whom apps run as that name no user of their own; none: as the keeper.
+    pub app_user: Option<String>,
+    /// `[node] enforce`.
+    pub enforce: Enforce,
+    /// `[logs]`.
+    pub logs: LogLimits,
+}
+
+/// Runs apps as OS processes.
+#[derive(Debug)]
+pub struct ProcessRuntime {
+    link: KeeperLink,
+    options: ProcessOptions,
+    /// Which run of an app was seen last: spares a list where only its usage is asked.
+    seen: Mutex<HashMap<AppName, InstanceId>>,
+}
+
+impl ProcessRuntime {
+    /// Over a link to the keeper of the same data directory.
+    #[must_use]
+    pub fn new(link: KeeperLink, options: ProcessOptions) -> Self {
+        Self {
+            link,
+            options,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The link to the keeper.
+    #[must_use]
+    pub fn link(&self) -> &KeeperLink {
+        &self.link
+    }
+
+    /// Sends the main process of an app's run a signal (a changed configuration file with `reload: signal`).
+    ///
+    /// # Errors
+    /// When it does not run or the keeper does not answer.
+    pub async fn signal(&self, instance: &InstanceId, signal: i32) -> Result<(), RuntimeError> {
+        self.link
+            .signal(instance, signal)
+            .await
+            .map_err(|error| failed(&error))
+    }
+
+    /// Lets go of an app that is removed for good: its groups and its output pipe. Data and logs stay.
+    ///
+    /// # Errors
+    /// When it still runs or the keeper does not answer.
+    pub async fn forget(&self, app: &AppName) -> Result<(), RuntimeError> {
+        self.seen().remove(app);
+        self.link.forget(app).await.map_err(|error| failed(&error))
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<AppName, InstanceId>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn_of(&self, launch: &Launch) -> Result<Spawn, RuntimeError> {
+        let spec = &launch.spec;
+        let data = self
+            .options
+            .data_dir
+            .join("apps")
+            .join(spec.name.as_str())
+            .join("data");
+        let program = program::resolve(spec, launch.artefact.as_deref())?;
+        let user = spec.sandbox.user.as_ref().or(self.options.app_user.as_ref());
+        let stop = spec.stop.policy();
+        Ok(Spawn {
+            app: spec.name.clone(),
+            instance: launch.instance.clone(),
+            command: program.command,
+            environment: environment::of(launch, &data),
+            working_dir: program.working_dir,
+            user: user.map(|name| user_of(name)).transpose()?.flatten(),
+            umask: UMASK,
+            no_new_privileges: spec.sandbox.no_new_privileges.unwrap_or(false),
+            limits: limits_of(spec),
+            enforce: self.options.enforce,
+            stop_signal: stop.signal.number(),
+            stop_grace_ms: millis(stop.grace),
+            logs: self.options.logs,
+            label: launch.digest.to_string(),
+        })
+    }
+
+    async fn spawn(&self, spawn: Spawn, stop: StopPolicy) -> Result<protocol::Spawned, KeeperError> {
+        match self.link.spawn(spawn.clone()).await {
+            // Of a start whose answer never came. There is one run of an app, and this is to be it.
+            Err(KeeperError::NotSpawned(SpawnFault::AlreadyRunning { instance, .. })) => {
+                self.stop(&instance, stop).await?;
+                self.link.spawn(spawn).await
+            }
+            done => done,
+        }
+    }
+
+    async fn stop(&self, instance: &InstanceId, stop: StopPolicy) -> Result<(), KeeperError> {
+        self.link.stop(instance, stop.signal.number(), stop.grace).await?;
+        // Whoever waits for this exit has it by now.
+        self.link.take_exit(instance);
+        Ok(())
+    }
+
+    fn instance(&self, app: AppName, id: InstanceId, label: &str, pid: u32, started_at_ms: u64) -> Instance {
+        self.seen().insert(app.clone(), id.clone());
+        let exit = self.link.exit_of(&app, &id);
+        let exited: ExitFuture = Box::pin(async move { exit_from(&exit.await) });
+        Instance {
+            // A label that is no digest is of a run that this release cannot know: it differs from any.
+            digest: label.parse().unwrap_or_else(|_| SpecDigest::of(label.as_bytes())),
+            app,
+            id,
+            os_pid: Some(pid),
+            started_at_ms,
+            not_enforced: Vec::new(),
+            exited,
+        }
+    }
+
+    fn running(&self, run: Running) -> Instance {
+        let not_enforced = texts(&run.not_in_force);
+        let instance = self.instance(run.app, run.instance, &run.label, run.pid, run.started_at_ms);
+        Instance {
+            not_enforced,
+            ..instance
+        }
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    async fn deploy(&self, launch: Launch) -> Result<Instance, RuntimeError> {
+        let spawn = self.spawn_of(&launch)?;
+        let (app, label) = (spawn.app.clone(), spawn.label.clone());
+        let spawned = self.spawn(spawn, launch.spec.stop.policy()).await;
+        let spawned = spawned.map_err(|error| failed(&error))?;
+        let instance = self.instance(app, spawned.instance, &label, spawned.pid, spawned.started_at_ms);
+        Ok(Instance {
+            not_enforced: texts(&spawned.not_in_force),
+            ..instance
+        })
+    }
+
+    async fn remove(&self, app: &AppName, stop: StopPolicy) -> Result<(), RuntimeError> {
+        let list = self.link.list().await.map_err(|error| failed(&error))?;
+        for run in list.running.iter().filter(|run| run.app == *app) {
+            self.stop(&run.instance, stop)
+                .await
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// What runs, and what ended unheard: an app that ended while no daemon looked is told as an instance whose
+    /// `exited` is there already, so that its exit code still counts.
+    async fn current_state(&self) -> Result<BTreeMap<AppName, Instance>, RuntimeError> {
+        let list = self.link.list().await.map_err(|error| failed(&error))?;
+        let mut found: BTreeMap<AppName, Instance> = BTreeMap::new();
+        for run in list.running {
+            found.insert(run.app.clone(), self.running(run));
+        }
+        for exit in list.exits.into_iter().rev() {
+            if found.contains_key(&exit.app) {
+                // Of a run before the one that counts.
+                self.link.take_exit(&exit.instance);
+                continue;
+            }
+            let (app, pid, at) = (exit.app.clone(), exit.pid, exit.started_at_ms);
+            found.insert(
+                app.clone(),
+                self.instance(app, exit.instance, &exit.label, pid, at),
+            );
+        }
+        Ok(found)
+    }
+
+    async fn usage(&self, app: &AppName) -> Option<Usage> {
+        let instance = self.seen().get(app).cloned()?;
+        let usage = self.link.usage(vec![instance]).await.ok()?.pop()?;
+        Some(Usage {
+            cpu_ms: usage.cpu_ms,
+            memory_bytes: usage.memory_bytes,
+            open_files: usage.open_files_count.into(),
+            processes: usage.processes_count.into(),
+        })
+    }
+}
+
+/// An exit as the floors above know it.
+fn exit_from(exit: &protocol::Exit) -> Exit {
+    Exit {
+        how: match exit.how {
+            ExitHow::Code(code) => ExitKind::Code(code),
+            ExitHow::Signal(signal) => ExitKind::Signal(signal),
+            ExitHow::Unknown => ExitKind::Unknown,
+        },
+        is_out_of_memory: exit.oom,
+        was_killed_after_grace: exit.killed,
+        at_ms: exit.at_ms,
+    }
+}
+
+fn user_of(name: &str) -> Result<Option<User>, RuntimeError> {
+    users::find(name).map_err(|error| RuntimeError::Prepare {
+        what: format!("user {name}"),
+        reason: error.to_string(),
+    })
+}
+
+fn limits_of(spec: &crate::specs::AppSpec) -> protocol::Limits {
+    /// A core has a thousand of them.
+    const MILLI: f64 = 1000.0;
+    let limits = &spec.limits;
+    protocol::Limits {
+        memory_bytes: limits.memory.map(crate::specs::values::ByteSize::bytes),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float's cast saturates, and validation lets only positive numbers pass"
+        )]
+        cpu_milli: limits.cpus.map(|cpus| (cpus * MILLI).ceil() as u64),
+        pids: limits.pids,
+        open_files: limits.open_files,
+    }
+}
+
+fn texts(faults: &[LimitFault]) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn failed(error: &KeeperError) -> RuntimeError {
+    match error {
+        KeeperError::NotSpawned(fault) => not_spawned(fault),
+        KeeperError::Unreachable { why } => RuntimeError::Unavailable {
+            runtime: NAME.to_owned(),
+            reason: why.clone(),
+        },
+        KeeperError::Refused(_) | KeeperError::Astray => RuntimeError::Other(error.to_string()),
+    }
+}
+
+fn not_spawned(fault: &SpawnFault) -> RuntimeError {
+    match fault {
+        SpawnFault::System {
+            step: SpawnStep::Exec,
+            path,
+            errno,
+        } => RuntimeError::Exec {
+            path: path.clone(),
+            reason: protocol::errno_text(*errno),
+            errno: *errno,
+        },
+        SpawnFault::System { step, path, errno } => RuntimeError::Prepare {
+            what: format!("{path} ({step})"),
+            reason: protocol::errno_text(*errno),
+        },
+        SpawnFault::Limits { faults } => {
+            let names: Vec<String> = faults
+                .iter()
+                .map(|fault| format!("limits.{}", fault.limit))
+                .collect();
+            let reasons: Vec<&str> = faults.iter().map(|fault| fault.why.as_str()).collect();
+            RuntimeError::NotEnforceable {
+                what: names.join(", "),
+                reason: reasons.join("; "),
+            }
+        }
+        SpawnFault::Ending => RuntimeError::Unavailable {
+            runtime: NAME.to_owned(),
+            reason: fault.to_string(),
+        },
+        SpawnFault::AlreadyRunning { .. } | SpawnFault::Malformed { .. } => {
+            RuntimeError::Other(fault.to_string())
+        }
+    }
+}
