@@ -126,6 +126,7 @@ clean_up() {
     for pid in $(grep -lzF "$W/" /proc/[0-9]*/cmdline 2>/dev/null | sed 's|/proc/\([0-9]*\)/.*|\1|') $(marked '.*'); do
         [ "$pid" = $$ ] || kill -KILL "$pid" 2>/dev/null
     done
+    awk -v w="$W/" 'index($2, w) == 1 {print $2}' /proc/mounts | xargs -r umount -l
     cd / && { [ -n "${KEEP:-}" ] || rm -rf "$W"; }
     exit "$code"
 }
