@@ -4,7 +4,7 @@
 //! [`Surroundings`] what of the machine is needed.
 //! Layers, later wins: defaults, the file, `OSIER_SECTION__KEY`, flags ([`Layers::read`]). Every mistake of all layers is
 //! reported at once, with its place. Each value remembers where it came from ([`Config::values`]).
-//! [`sections`] holds every setting with its default; [`values`] their types; [`reference`] what is generated from both.
+//! [`sections`] holds every setting with its default; [`values`] their types; [`mod@reference`] what is generated from both.
 
 mod edge;
 mod layers;

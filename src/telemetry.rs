@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::names::{AppName, CommitId, Version};
 
-/// Something that happened. Every one has a stable name; see [`Event::name`].
+/// Something that happened. Every one has a stable name; `EventRecord::event` holds it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[expect(
