@@ -4,9 +4,14 @@
 //! that a plain stop of its cell is an ordered one). In between its handlers only decide; what takes time runs in tasks.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use super::admin::AdminError;
+use super::flags::{Flags, SpecError};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SupervisionEvent,
+};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tracing::{debug, error, info, warn};
 
@@ -27,6 +32,17 @@ pub(crate) enum Message {
         request: Request,
         reply: RpcReplyPort<Answer<ChildRef>>,
     },
+    /// Stop the child that runs as this actor.
+    TerminateActor {
+        actor: ActorCell,
+        reply: RpcReplyPort<Answer<ChildRef>>,
+    },
+    /// Let these flags and specs hold.
+    Reconfigure {
+        flags: Flags,
+        children: Vec<ChildSpec>,
+        reply: RpcReplyPort<Result<(), SpecError>>,
+    },
     /// How is everybody?
     Inspect(RpcReplyPort<Snapshot>),
     /// How is this child?
@@ -34,8 +50,6 @@ pub(crate) enum Message {
         ChildId,
         RpcReplyPort<Option<(ChildSpec, super::observe::ChildInfo)>>,
     ),
-    /// Tell me when you end, and why.
-    AwaitEnd(RpcReplyPort<ExitReason>),
     /// A task has reported.
     Wake,
     /// A child that could not be linked has ended.
@@ -67,7 +81,11 @@ pub(crate) struct Arguments {
     pub(crate) core: SupervisorCore,
     pub(crate) brood: Brood,
     pub(crate) observer: Option<Observer>,
+    pub(crate) end: EndSlot,
 }
+
+/// Where a supervisor that ends in order leaves its reason, for whoever holds a reference to it.
+pub(crate) type EndSlot = Arc<OnceLock<ExitReason>>;
 
 pub(crate) struct Supervision {
     core: SupervisorCore,
@@ -80,7 +98,7 @@ pub(crate) struct Supervision {
     /// What is left of incarnations that ended by themselves; the next one waits for it.
     remains: HashMap<ChildId, Live>,
     ended: Option<Ended>,
-    await_end: Vec<RpcReplyPort<ExitReason>>,
+    end: EndSlot,
 }
 
 enum Ended {
@@ -150,13 +168,6 @@ impl Actor for SupervisorActor {
         while supervision.ended.is_none() {
             supervision.next_report().await;
         }
-        let reason = match &supervision.ended {
-            Some(Ended::With(reason)) => reason.clone(),
-            Some(Ended::StartFailed(_)) | None => ExitReason::Shutdown(None),
-        };
-        for waiter in supervision.await_end.drain(..) {
-            let _ = waiter.send(reason.clone());
-        }
         Ok(())
     }
 }
@@ -177,20 +188,28 @@ impl Supervision {
             early_exits: HashMap::new(),
             remains: HashMap::new(),
             ended: None,
-            await_end: Vec::new(),
+            end: arguments.end,
         }
     }
 
     fn on_message(&mut self, message: Message) {
         match message {
             Message::Call { request, reply } => self.decide(Event::Call { request, reply }),
+            Message::TerminateActor { actor, reply } => self.terminate_actor(&actor, reply),
+            Message::Reconfigure {
+                flags,
+                children,
+                reply,
+            } => {
+                let changed = self.core.reconfigure(flags, children, now());
+                let _ = reply.send(changed.map(|commands| self.carry_out_all(commands)));
+            }
             Message::Inspect(reply) => {
                 let _ = reply.send(snapshot::take(&self.core, now()));
             }
             Message::Child(id, reply) => {
                 let _ = reply.send(snapshot::child(&self.core, &id, now()));
             }
-            Message::AwaitEnd(reply) => self.await_end.push(reply),
             Message::Wake => {
                 while let Ok(report) = self.reports.try_recv() {
                     self.on_report(report);
@@ -198,6 +217,28 @@ impl Supervision {
             }
             Message::Gone { incarnation } => self.on_exit_of(incarnation, ExitReason::Lost),
             Message::Retry { child, ticket } => self.decide(Event::Retry { child, ticket }),
+        }
+    }
+
+    /// An actor of ours is stopped; one that has ended needs no stop; anybody else's is left alone.
+    fn terminate_actor(&mut self, actor: &ActorCell, reply: RpcReplyPort<Answer<ChildRef>>) {
+        let incarnation = self.actors.get(&actor.get_id());
+        let child = incarnation
+            .and_then(|incarnation| self.core.child_of(*incarnation))
+            .cloned();
+        match child {
+            Some(child) => self.decide(Event::Call {
+                request: Request::Terminate(child),
+                reply,
+            }),
+            None => {
+                let has_ended = actor.get_status() == ActorStatus::Stopped;
+                let _ = reply.send(if has_ended {
+                    Ok(None)
+                } else {
+                    Err(AdminError::NotFound)
+                });
+            }
         }
     }
 
@@ -269,7 +310,12 @@ impl Supervision {
     }
 
     fn decide(&mut self, event: Event<ChildRef, RpcReplyPort<Answer<ChildRef>>>) {
-        for command in self.core.decide(event, now()) {
+        let commands = self.core.decide(event, now());
+        self.carry_out_all(commands);
+    }
+
+    fn carry_out_all(&mut self, commands: Vec<Command<ChildRef, RpcReplyPort<Answer<ChildRef>>>>) {
+        for command in commands {
             self.carry_out(command);
         }
     }
@@ -308,6 +354,7 @@ impl Supervision {
                 self.tell(&Notice::Ended {
                     reason: reason.clone(),
                 });
+                let _ = self.end.set(reason.clone());
                 self.ended = Some(Ended::With(reason));
             }
         }

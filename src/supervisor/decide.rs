@@ -7,12 +7,13 @@
 //! OTP's supervisor does one thing at a time. Here a *lane* does: the whole supervisor under one_for_all and rest_for_one,
 //! each child for itself under one_for_one and in a dynamic supervisor. What concerns a busy lane waits in its queue.
 //! Rooms: `calls` what others ask; `starts`, `stops` and `exits` of a single child; `group` what moves many children in
-//! order (the first start, a group restart, the end); `child` the state of one.
+//! order (the first start, a group restart, the end); `reconfigure` the live change; `child` the state of one child.
 
 mod calls;
 mod child;
 mod exits;
 mod group;
+mod reconfigure;
 mod starts;
 mod stops;
 
@@ -326,17 +327,14 @@ impl<H: Clone, R> Core<H, R> {
         }
     }
 
+    /// Which child this incarnation is of, if it is alive or in flight.
+    pub(crate) fn child_of(&self, incarnation: Incarnation) -> Option<&ChildId> {
+        self.incarnations.get(&incarnation)
+    }
+
     /// Which child this incarnation is of, if it runs.
     pub(crate) fn running(&self, incarnation: Incarnation) -> Option<&ChildId> {
         let id = self.incarnations.get(&incarnation)?;
         matches!(self.children.get(id)?.state, State::Running { .. }).then_some(id)
-    }
-
-    /// Does a group restart that is under way still have to start this child?
-    pub(crate) fn awaits_group_start(&self, id: &ChildId) -> bool {
-        match &self.phase {
-            Phase::Group(job) => job.is_to_start(id),
-            Phase::Up | Phase::Ending(_) | Phase::Ended => false,
-        }
     }
 }

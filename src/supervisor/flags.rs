@@ -141,6 +141,9 @@ pub enum SpecError {
     /// `significant` in a dynamic supervisor, which has no auto_shutdown.
     #[error("child {0:?} is significant, which children of a dynamic supervisor cannot be")]
     SignificantDynamic(ChildId),
+    /// A dynamic supervisor was told to change a child that it does not have.
+    #[error("there is no child {0:?} to be changed")]
+    Unknown(ChildId),
     /// There would be more than [`CHILDREN_MAX`] children.
     #[error("a supervisor has at most {CHILDREN_MAX} children")]
     TooMany,

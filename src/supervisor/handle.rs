@@ -11,7 +11,7 @@ use ractor::{Actor, ActorCell, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::actor::{Arguments, Message, SupervisorActor};
+use super::actor::{Arguments, EndSlot, Message, SupervisorActor};
 use super::admin::AdminError;
 use super::brood::Brood;
 use super::decide::{Core, Mode, Request};
@@ -68,8 +68,7 @@ impl Blueprint {
     /// # Errors
     /// A wrong flag or spec, or [`StartError::Child`] with the cause.
     pub async fn start(self, parent: Option<ActorCell>) -> Result<SupervisorRef, StartError> {
-        let (actor, ..) = start(Mode::Static, self, parent).await?;
-        Ok(SupervisorRef { actor })
+        Ok(start(Mode::Static, self, parent).await?.supervisor)
     }
 }
 
@@ -77,6 +76,7 @@ impl Blueprint {
 #[derive(Debug, Clone)]
 pub struct SupervisorRef {
     actor: ActorRef<Message>,
+    end: EndSlot,
 }
 
 /// Starts supervisors; see [`Blueprint`] for one with an observer.
@@ -110,9 +110,12 @@ impl ChildSpec {
                 let Some(blueprint) = blueprint? else {
                     return Ok(Started::ignored());
                 };
-                let (actor, join, brood) = start(Mode::Static, blueprint, Some(parent)).await?;
-                let started = Started::supervisor(actor.get_cell(), join, brood);
-                Ok(started.with_info(SupervisorRef { actor }))
+                let Fresh {
+                    supervisor,
+                    join,
+                    brood,
+                } = start(Mode::Static, blueprint, Some(parent)).await?;
+                Ok(Started::supervisor(supervisor.cell(), join, brood).with_info(supervisor))
             }
         })
         .kind(Kind::Supervisor)
@@ -124,11 +127,13 @@ impl ChildSpec {
         Self::new(id, move |parent| {
             let flags = flags.clone();
             async move {
-                let (actor, join, brood) = start(Mode::Dynamic, flags.into(), Some(parent)).await?;
-                let started = Started::supervisor(actor.get_cell(), join, brood);
-                Ok(started.with_info(DynamicSupervisor {
-                    inner: SupervisorRef { actor },
-                }))
+                let Fresh {
+                    supervisor,
+                    join,
+                    brood,
+                } = start(Mode::Dynamic, flags.into(), Some(parent)).await?;
+                let started = Started::supervisor(supervisor.cell(), join, brood);
+                Ok(started.with_info(DynamicSupervisor { inner: supervisor }))
             }
         })
         .kind(Kind::Supervisor)
@@ -178,6 +183,23 @@ impl SupervisorRef {
         self.call(Request::Delete(id.into())).await.map(drop)
     }
 
+    /// Lets other flags and specs hold, all or nothing: flags from the next exit on, a spec from its child's next start. New
+    /// children are listed but not started, those that are not named any more stay, the order of starts is the new one. The
+    /// blueprint's observer is not taken over.
+    ///
+    /// # Errors
+    /// [`AdminError::Spec`] (nothing was changed), [`AdminError::NoProcess`].
+    pub async fn reconfigure(&self, blueprint: Blueprint) -> Result<(), AdminError> {
+        let Blueprint { flags, children, .. } = blueprint;
+        Ok(self
+            .ask(|reply| Message::Reconfigure {
+                flags,
+                children,
+                reply,
+            })
+            .await??)
+    }
+
     /// All children in start order.
     ///
     /// # Errors
@@ -215,7 +237,7 @@ impl SupervisorRef {
     /// # Errors
     /// [`AdminError::NoProcess`].
     pub async fn tree(&self, patience: Duration) -> Result<Tree, AdminError> {
-        tree(self.clone(), patience).await
+        tree(self.actor.clone(), patience).await
     }
 
     /// Stops the children in reverse start order, then the supervisor. Returns when all are gone.
@@ -225,10 +247,11 @@ impl SupervisorRef {
         let _ = cell.wait(None).await;
     }
 
-    /// Waits until the supervisor ends, and says why: a [`ExitReason::Shutdown`] with a detail when it gave up or left after
-    /// its significant children, [`ExitReason::Lost`] when it was killed or is not there.
+    /// Waits until the supervisor has ended, and says why, also to those who ask later: a [`ExitReason::Shutdown`], with a
+    /// detail when it gave up or left after its significant children; [`ExitReason::Lost`] when it was killed or failed.
     pub async fn ended(&self) -> ExitReason {
-        self.ask(Message::AwaitEnd).await.unwrap_or(ExitReason::Lost)
+        let _ = self.actor.wait(None).await;
+        self.end.get().cloned().unwrap_or(ExitReason::Lost)
     }
 
     async fn call(&self, request: Request) -> Result<Option<ChildRef>, AdminError> {
@@ -251,18 +274,8 @@ impl SupervisorRef {
         self.ask(Message::Inspect).await
     }
 
-    /// The answer, or that nobody is there: also when the supervisor ends before it answers.
     async fn ask<T>(&self, message: impl FnOnce(RpcReplyPort<T>) -> Message) -> Result<T, AdminError> {
-        let (reply, answer) = oneshot::channel();
-        self.actor
-            .send_message(message(reply.into()))
-            .map_err(|_| AdminError::NoProcess)?;
-        tokio::select! {
-            biased;
-            answer = answer => answer.map_err(|_| AdminError::NoProcess),
-            // What a killed supervisor leaves behind may lie in its parent's mailbox for a while, our reply port with it.
-            _ = self.actor.wait(None) => Err(AdminError::NoProcess),
-        }
+        ask(&self.actor, message).await
     }
 }
 
@@ -311,10 +324,8 @@ impl DynamicSupervisor {
     /// # Errors
     /// A wrong flag.
     pub async fn start(flags: DynamicFlags, parent: Option<ActorCell>) -> Result<Self, StartError> {
-        let (actor, ..) = start(Mode::Dynamic, flags.into(), parent).await?;
-        Ok(Self {
-            inner: SupervisorRef { actor },
-        })
+        let inner = start(Mode::Dynamic, flags.into(), parent).await?.supervisor;
+        Ok(Self { inner })
     }
 
     /// The supervisor's own actor. Stopping it is a stop of its children; killing it kills them.
@@ -338,6 +349,29 @@ impl DynamicSupervisor {
     /// [`AdminError::NotFound`], [`AdminError::NoProcess`].
     pub async fn terminate_child(&self, id: impl Into<ChildId>) -> Result<(), AdminError> {
         self.inner.terminate_child(id).await
+    }
+
+    /// Stops the child that runs as this actor; one that has ended already is no error.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] when it lives and is not a child (it is left alone), [`AdminError::NoProcess`].
+    pub async fn terminate_actor(&self, actor: &ActorCell) -> Result<(), AdminError> {
+        let actor = actor.clone();
+        self.inner
+            .ask(|reply| Message::TerminateActor { actor, reply })
+            .await?
+            .map(drop)
+    }
+
+    /// Lets other flags hold from the next exit on, and these specs from their children's next start on; all or nothing. The
+    /// flags' observer is not taken over.
+    ///
+    /// # Errors
+    /// [`AdminError::Spec`] (nothing was changed; also when there is no child of such an id), [`AdminError::NoProcess`].
+    pub async fn reconfigure(&self, flags: DynamicFlags, children: Vec<ChildSpec>) -> Result<(), AdminError> {
+        self.inner
+            .reconfigure(Blueprint::from(flags).children(children))
+            .await
     }
 
     /// All children in start order.
@@ -391,31 +425,57 @@ impl DynamicSupervisor {
     }
 }
 
-async fn start(
-    mode: Mode,
-    blueprint: Blueprint,
-    parent: Option<ActorCell>,
-) -> Result<(ActorRef<Message>, JoinHandle<()>, Brood), StartError> {
-    let brood = Brood::default();
+/// A supervisor that was just started.
+struct Fresh {
+    supervisor: SupervisorRef,
+    join: JoinHandle<()>,
+    brood: Brood,
+}
+
+async fn start(mode: Mode, blueprint: Blueprint, parent: Option<ActorCell>) -> Result<Fresh, StartError> {
+    let (brood, end) = (Brood::default(), EndSlot::default());
     let arguments = Arguments {
         core: Core::new(mode, blueprint.flags, blueprint.children)?,
         brood: brood.clone(),
         observer: blueprint.observer,
+        end: EndSlot::clone(&end),
     };
     let (actor, join) = match parent {
         Some(parent) => SupervisorActor::spawn_linked(None, SupervisorActor, arguments, parent).await?,
         None => SupervisorActor::spawn(None, SupervisorActor, arguments).await?,
     };
-    Ok((actor, join, brood))
+    let supervisor = SupervisorRef { actor, end };
+    Ok(Fresh {
+        supervisor,
+        join,
+        brood,
+    })
 }
 
-fn tree(supervisor: SupervisorRef, patience: Duration) -> BoxFuture<'static, Result<Tree, AdminError>> {
+/// The answer, or that nobody is there: also when the supervisor ends before it answers.
+async fn ask<T>(
+    supervisor: &ActorRef<Message>,
+    message: impl FnOnce(RpcReplyPort<T>) -> Message,
+) -> Result<T, AdminError> {
+    let (reply, answer) = oneshot::channel();
+    supervisor
+        .send_message(message(reply.into()))
+        .map_err(|_| AdminError::NoProcess)?;
+    tokio::select! {
+        biased;
+        answer = answer => answer.map_err(|_| AdminError::NoProcess),
+        // What a killed supervisor leaves behind may lie in its parent's mailbox for a while, our reply port with it.
+        _ = supervisor.wait(None) => Err(AdminError::NoProcess),
+    }
+}
+
+fn tree(supervisor: ActorRef<Message>, patience: Duration) -> BoxFuture<'static, Result<Tree, AdminError>> {
     Box::pin(async move {
         let Snapshot {
             flags,
             is_dynamic,
             children,
-        } = supervisor.inspect().await?;
+        } = ask(&supervisor, Message::Inspect).await?;
         let children = join_all(children.into_iter().map(|child| async move {
             let below = match supervisor_of(&child) {
                 Some(below) => tokio::time::timeout(patience, tree(below, patience))
@@ -435,9 +495,7 @@ fn tree(supervisor: SupervisorRef, patience: Duration) -> BoxFuture<'static, Res
     })
 }
 
-fn supervisor_of(child: &ChildInfo) -> Option<SupervisorRef> {
+fn supervisor_of(child: &ChildInfo) -> Option<ActorRef<Message>> {
     let cell = &child.child.as_ref()?.cell;
-    (cell.is_message_type_of::<Message>() == Some(true)).then(|| SupervisorRef {
-        actor: cell.clone().into(),
-    })
+    (cell.is_message_type_of::<Message>() == Some(true)).then(|| cell.clone().into())
 }

@@ -20,7 +20,7 @@ pub(crate) fn take<R>(core: &Core<ChildRef, R>, at: Instant) -> Snapshot {
     Snapshot {
         flags: *core.flags(),
         is_dynamic: core.mode() == Mode::Dynamic,
-        children: core.children().map(|child| info(core, child, at)).collect(),
+        children: core.children().map(|child| info(child, at)).collect(),
     }
 }
 
@@ -31,12 +31,11 @@ pub(crate) fn child<R>(
     at: Instant,
 ) -> Option<(ChildSpec, ChildInfo)> {
     let child = core.child(id)?;
-    Some((child.spec.clone(), info(core, child, at)))
+    Some((child.spec.clone(), info(child, at)))
 }
 
-fn info<R>(core: &Core<ChildRef, R>, child: &Child<ChildRef, R>, at: Instant) -> ChildInfo {
+fn info<R>(child: &Child<ChildRef, R>, at: Instant) -> ChildInfo {
     let (state, running) = match &child.state {
-        State::Stopped if core.awaits_group_start(child.spec.id()) => (ChildState::Restarting, None),
         State::Stopped => (ChildState::Stopped, None),
         State::Restarting { .. } => (ChildState::Restarting, None),
         State::Starting { why, .. } if why.is_restart() => (ChildState::Restarting, None),

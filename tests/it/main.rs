@@ -32,9 +32,17 @@ mod keeper_rig;
 mod keeper_runtime;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
+mod otp_admin;
+mod otp_beyond;
+mod otp_change;
+mod otp_loops;
+mod otp_restart;
+mod otp_scale;
+mod otp_significant;
 #[path = "../support/otp_stage.rs"]
 mod otp_stage;
 mod otp_start;
+mod otp_stop;
 mod otp_strategies;
 mod project;
 mod specs_conformance;

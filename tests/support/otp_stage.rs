@@ -1,16 +1,12 @@
 //! A stage for supervisors: children that do as they are told, starts by script, and a witness of every start and exit.
 
-#![allow(dead_code, reason = "used by the tests that come with the next commits")]
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use osier::supervisor::{ChildInfo, ChildSpec, ChildState, StartError, Started, SupervisorRef};
 use ractor::concurrency::JoinHandle;
-use ractor::{
-    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SupervisionEvent,
-};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::sync::watch;
 
 /// How long a test waits for anything at most (by the test's clock).
@@ -24,10 +20,6 @@ pub enum Order {
     Fail,
     /// Sleep in the handler, so that a stop has to wait.
     Sleep(Duration),
-    /// Block the thread.
-    Block(Duration),
-    /// Answer.
-    Ping(RpcReplyPort<u64>),
     /// Leave the supervisor's list of links.
     Unlink,
 }
@@ -122,13 +114,16 @@ impl Actor for Witness {
     }
 }
 
+/// A panic that prints nothing.
+fn unwind(text: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(text))
+}
+
 struct Player;
 
 struct Part {
     stage: Stage,
-    id: String,
     cue: Cue,
-    answer: u64,
     _held: Held,
 }
 
@@ -164,7 +159,7 @@ impl Actor for Player {
         let held = Held::take(&stage, &id);
         match &cue {
             Cue::Fail => return Err("cannot start".into()),
-            Cue::Panic => panic!("panics at its start"),
+            Cue::Panic => unwind("panics at its start"),
             Cue::FailAfter(wait) => {
                 tokio::time::sleep(*wait).await;
                 return Err("cannot start".into());
@@ -173,28 +168,25 @@ impl Actor for Player {
             Cue::Hang => std::future::pending().await,
             _ => {}
         }
-        let answer = stage.came_up(&id, myself.get_cell());
+        stage.came_up(&id, myself.get_cell());
         Ok(Part {
             stage,
-            id,
             cue,
-            answer,
             _held: held,
         })
     }
 
     async fn post_start(&self, _: ActorRef<Order>, part: &mut Part) -> Result<(), ActorProcessingErr> {
-        assert!(
-            !matches!(part.cue, Cue::PanicInPostStart),
-            "panics after its start"
-        );
+        if matches!(part.cue, Cue::PanicInPostStart) {
+            unwind("panics after its start");
+        }
         Ok(())
     }
 
     async fn post_stop(&self, _: ActorRef<Order>, part: &mut Part) -> Result<(), ActorProcessingErr> {
         match &part.cue {
             Cue::SlowStop(time) => tokio::time::sleep(*time).await,
-            Cue::PanicInPostStop => panic!("panics at its end"),
+            Cue::PanicInPostStop => unwind("panics at its end"),
             Cue::StopWithError => return Err("ends for a reason of its own".into()),
             _ => {}
         }
@@ -208,19 +200,14 @@ impl Actor for Player {
         part: &mut Part,
     ) -> Result<(), ActorProcessingErr> {
         match order {
-            Order::Panic => panic!("panics as told"),
+            Order::Panic => unwind("panics as told"),
             Order::Fail => return Err("fails as told".into()),
             Order::Sleep(time) => tokio::time::sleep(time).await,
-            Order::Block(time) => std::thread::sleep(time),
-            Order::Ping(reply) => {
-                let _ = reply.send(part.answer);
-            }
             Order::Unlink => {
                 if let Some(supervisor) = myself.try_get_supervisor() {
                     myself.unlink(supervisor);
                 }
                 part.stage.changed.send_modify(|count| *count += 1);
-                let _ = &part.id;
             }
         }
         Ok(())
@@ -290,17 +277,15 @@ impl Stage {
         cue.or_else(|| book.always.get(id).cloned()).unwrap_or(Cue::Run)
     }
 
-    fn came_up(&self, id: &str, cell: ActorCell) -> u64 {
+    fn came_up(&self, id: &str, cell: ActorCell) {
         self.witness.get_cell().monitor(cell.clone());
         let mut book = self.book.lock().unwrap();
         book.names.insert(cell.get_id(), id.to_owned());
         book.seen.push(Seen::Up(id.to_owned()));
         let cells = book.cells.entry(id.to_owned()).or_default();
         cells.push(cell);
-        let count = cells.len() as u64;
         drop(book);
         self.changed.send_modify(|count| *count += 1);
-        count
     }
 
     /// How often a start of this child was tried.

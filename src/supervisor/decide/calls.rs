@@ -10,7 +10,7 @@ use super::child::{State, Why};
 use super::{Command, Core, Deferred, Mode, Phase, Request};
 
 impl Request {
-    fn child(&self) -> &ChildId {
+    pub(super) fn child(&self) -> &ChildId {
         match self {
             Self::Start(spec) => spec.id(),
             Self::Terminate(id) | Self::Restart(id) | Self::Delete(id) => id,

@@ -17,12 +17,6 @@ pub(super) struct Job {
     start: VecDeque<ChildId>,
 }
 
-impl Job {
-    pub(super) fn is_to_start(&self, id: &ChildId) -> bool {
-        !self.is_boot && self.start.contains(id)
-    }
-}
-
 /// Children to be stopped before the supervisor ends.
 pub(super) struct Ending {
     outcome: Outcome,
