@@ -7,6 +7,7 @@
 //!   fresh/           one that is being filled; thrown away at the next open
 //!   old/             the former one, between two renames of an exchange
 //!   damaged/         the last one that was set aside, for whoever wants to know why
+//!   accepted         the accepted commit's id, and a digest of the address and branch that it came from
 //! ```
 //! The repository is written by hand (four files) and opened isolated: no system or user configuration, no `GIT_*`
 //! variables, no hooks.
@@ -19,6 +20,7 @@ use gix::ThreadSafeRepository;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
 use super::error::{GitError, chain_text};
+use super::settings::GitSettings;
 use crate::names::CommitId;
 
 /// The branch's head as it was fetched last.
@@ -28,7 +30,6 @@ pub(super) const ACCEPTED_REF: &str = "refs/osier/accepted";
 
 /// Packs and lines of `shallow` at which the clone is exchanged for a fresh one: each fetch with news adds one of both,
 /// and every lookup of an absent object asks every pack.
-#[expect(dead_code, reason = "used from the next commit on")]
 pub(super) const PACKS_MAX: usize = 32;
 
 /// The largest object that is ever unpacked: a hostile pack may claim any size.
@@ -71,17 +72,53 @@ impl CloneFolder {
     /// Opens the clone; where there is none, or one that git would not recognise, an empty one takes its place.
     pub(super) fn open_or_create(&self) -> Result<ThreadSafeRepository, GitError> {
         let current = self.current();
-        if current.exists() {
-            remove_leftovers(&current)?;
-            match open(&current) {
-                Ok(repository) => return Ok(repository),
-                Err(reason) => {
-                    tracing::warn!(path = %current.display(), reason, "the local clone is damaged and is set aside");
-                    self.set_aside()?;
-                }
-            }
+        if !current.exists() {
+            return create(&current, gix::hash::Kind::Sha1);
         }
+        remove_leftovers(&current)?;
+        let reason = match open(&current) {
+            Ok(repository) => return Ok(repository),
+            Err(reason) => reason,
+        };
+        tracing::warn!(path = %current.display(), reason, "the local clone is damaged and is set aside");
+        self.set_aside()?;
         create(&current, gix::hash::Kind::Sha1)
+    }
+
+    /// The commit that was accepted last: by the clone's reference, or by the note beside it where the clone is damaged
+    /// or new. (gix cannot fetch into a clone that has a reference to a commit that is not there.)
+    pub(super) fn accepted(&self, clone: &gix::Repository) -> Option<gix::ObjectId> {
+        let known = read_ref(clone, ACCEPTED_REF).ok().flatten();
+        known.or_else(|| self.note().map(|(id, _)| id))
+    }
+
+    /// Notes what is accepted and where it came from.
+    pub(super) fn note_accepted(&self, id: gix::ObjectId, settings: &GitSettings) -> Result<(), GitError> {
+        let note = (id, digest_of_source(settings));
+        if self.note().as_ref() == Some(&note) {
+            return Ok(());
+        }
+        let temporary = self.0.join("accepted.tmp");
+        write(&temporary, &format!("{} {}\n", note.0, note.1))?;
+        sync(&temporary)?;
+        rename(&temporary, &self.note_path())?;
+        sync(&self.0)
+    }
+
+    /// Did the accepted commit come from here? Where that cannot be told, yes: a rewrite is then refused.
+    pub(super) fn is_source_of_accepted(&self, settings: &GitSettings) -> bool {
+        self.note()
+            .is_none_or(|(_, source)| source == digest_of_source(settings))
+    }
+
+    fn note(&self) -> Option<(gix::ObjectId, String)> {
+        let text = fs::read_to_string(self.note_path()).ok()?;
+        let (id, source) = text.trim_end().split_once(' ')?;
+        Some((gix::ObjectId::from_hex(id.as_bytes()).ok()?, source.to_owned()))
+    }
+
+    fn note_path(&self) -> PathBuf {
+        self.0.join("accepted")
     }
 
     /// Puts a damaged clone out of the way; only the last one is kept.
@@ -195,8 +232,39 @@ pub(super) fn write_ref(
         })
 }
 
+/// The address without credentials, and the branch: rotating a token is no other source.
+fn digest_of_source(settings: &GitSettings) -> String {
+    let source = format!("{}\0{}", settings.url.without_credentials(), settings.branch);
+    blake3::hash(source.as_bytes()).to_hex().to_string()
+}
+
+/// Makes the clone's packs, boundary and references outlive a power cut: gix leaves them to the page cache.
+pub(super) fn sync_to_disk(repository: &Path) -> Result<(), GitError> {
+    for folder in ["objects/pack", "refs/osier", ""] {
+        let folder = repository.join(folder);
+        let entries = fs::read_dir(&folder).map_err(|error| GitError::io("list", &folder, &error))?;
+        for path in entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_file())
+        {
+            sync(&path)?;
+        }
+        sync(&folder)?;
+    }
+    Ok(())
+}
+
+fn sync(path: &Path) -> Result<(), GitError> {
+    let synced = fs::File::open(path).and_then(|file| file.sync_all());
+    match synced {
+        // Another thread may have renamed it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|error| GitError::io("sync", path, &error)),
+    }
+}
+
 /// How many packs there are.
-#[expect(dead_code, reason = "used from the next commit on")]
 pub(super) fn pack_count(repository: &gix::Repository) -> usize {
     let Ok(entries) = fs::read_dir(repository.path().join("objects/pack")) else {
         return 0;

@@ -138,6 +138,16 @@ pub enum GitError {
         /// The branch's head now.
         new: CommitId,
     },
+    /// The server names objects by another hash than before: it holds another repository.
+    #[error("{url} is another repository now: it names objects by {hash}; to follow it, remove {}", path.display())]
+    HashChanged {
+        /// Where.
+        url: RepoUrl,
+        /// The hash's name.
+        hash: String,
+        /// The clone of the former one.
+        path: PathBuf,
+    },
     /// The branch's head is no commit, or its history or tree is malformed.
     #[error("{url}: {commit} cannot be used: {reason}")]
     BadCommit {
@@ -234,6 +244,7 @@ impl GitError {
             Self::BranchGone { .. } => "branch_gone",
             Self::EmptyRepository { .. } => "empty_repository",
             Self::HistoryRewritten { .. } => "history_rewritten",
+            Self::HashChanged { .. } => "hash_changed",
             Self::BadCommit { .. } => "bad_commit",
             Self::Tree(TreeError::Malformed { .. }) => "malformed_tree",
             Self::Tree(TreeError::TooLarge { .. }) => "tree_too_large",
@@ -275,6 +286,7 @@ impl GitError {
             | Self::BranchGone { .. }
             | Self::EmptyRepository { .. }
             | Self::HistoryRewritten { .. }
+            | Self::HashChanged { .. }
             | Self::BadCommit { .. }
             | Self::Tree(TreeError::Malformed { .. } | TreeError::TooLarge { .. })
             | Self::NoSuchCommit { .. }

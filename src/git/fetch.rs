@@ -58,7 +58,8 @@ pub(super) enum Step {
 /// How far back a fetch reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// As configured; nothing is asked for if the branch has not moved.
+    /// What is new, and nothing if the branch has not moved. The depth counts for an empty clone: later fetches bring
+    /// everything since, so that the way back to the accepted commit has no gap.
     New(Option<NonZeroU32>),
     /// That many commits, also where the branch has not moved.
     Deepen(NonZeroU32),
@@ -90,21 +91,18 @@ impl Contact<'_> {
         if listed.object_hash != self.repository.object_hash() {
             return Ok(Step::OtherHash(listed.object_hash));
         }
-        let is_known = || {
-            Ok::<_, GitError>(
-                read_ref(self.repository, FETCHED_REF)? == Some(head) && self.repository.has_object(head),
-            )
-        };
-        if matches!(reach, Reach::New(_)) && is_known()? {
+        let fetched = read_ref(self.repository, FETCHED_REF)?;
+        if matches!(reach, Reach::New(_)) && fetched == Some(head) && self.repository.has_object(head) {
             return Ok(Step::Unchanged(head));
         }
 
         self.watch.expect_pack(self.settings.fetch_bytes_max);
         let prepared = match reach {
-            Reach::New(None) => prepared,
-            Reach::New(Some(depth)) | Reach::Deepen(depth) => {
+            Reach::New(Some(depth)) if fetched.is_none() => {
                 prepared.with_shallow(Shallow::DepthAtRemote(depth))
             }
+            Reach::New(_) => prepared,
+            Reach::Deepen(depth) => prepared.with_shallow(Shallow::DepthAtRemote(depth)),
             Reach::Everything => prepared.with_shallow(Shallow::undo()),
         };
         prepared
@@ -147,6 +145,7 @@ impl Contact<'_> {
     }
 
     fn connection<'a>(&self, remote: &'a gix::Remote<'a>) -> Result<Connection<'a>, GitError> {
+        self.watch.expect_references();
         let transport = transport::connect(self.settings, self.http, self.watch)?;
         let mut connection = remote.to_connection_with_transport(transport);
         // No helper is asked for credentials, and nothing is configured from files.

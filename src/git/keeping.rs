@@ -1,25 +1,39 @@
-//! Keeping a clone true, blocking: update it, judge its history, mend it, keep it small.
+//! Keeping a clone true, blocking: update it, judge its history, renew it when it is damaged or has grown.
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use gix::ThreadSafeRepository;
 
-use super::clone::{ACCEPTED_REF, CloneFolder, FETCHED_REF, commit_id, read_ref, write_ref};
+use super::clone::{
+    ACCEPTED_REF, CloneFolder, FETCHED_REF, PACKS_MAX, commit_id, pack_count, read_ref, sync_to_disk,
+    write_ref,
+};
 use super::commit::Commit;
-use super::error::{GitError, chain_text};
+use super::error::GitError;
 use super::fetch::{Contact, Reach, Step, Update};
-use super::history::{Relation, relation};
+use super::history::{Change, Relation, Walk, relation};
 use super::settings::GitSettings;
+use super::snapshot;
 use super::transport::HttpClient;
-use super::tree::CommitTree;
+use super::tree::{CommitTree, root_of};
 use super::watch::Watch;
 use crate::names::CommitId;
 
 /// Each look further back for the accepted commit reaches so many times as far; after some of them, for all of history.
-const DEEPEN_FACTOR: u32 = 8;
+const DEEPEN_FACTOR: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 const DEEPEN_STEPS_MAX: u32 = 3;
+
+/// Damaged clones that are cloned anew by themselves within [`MENDS_PERIOD`]: a disk that damages more of them, or a
+/// server whose repository is broken, needs a person.
+const MENDS_MAX: usize = 3;
+const MENDS_PERIOD: Duration = Duration::from_secs(3600);
+
+/// The memory for trees that a walk through history meets again and again, in bytes.
+const WALK_CACHE_BYTES: usize = 8 << 20;
 
 /// A clone and what is to be kept in it.
 pub(super) struct Keeping {
@@ -29,6 +43,9 @@ pub(super) struct Keeping {
     http: HttpClient,
     /// The last judgement about two commits, so that an unchanged branch is not walked again.
     judged: Mutex<Option<(gix::ObjectId, gix::ObjectId, Relation)>>,
+    /// A reader met an object that cannot be read.
+    is_suspect: Arc<AtomicBool>,
+    mended_at: Mutex<Vec<Instant>>,
 }
 
 impl Keeping {
@@ -40,7 +57,9 @@ impl Keeping {
             folder,
             clone: Mutex::new(clone),
             http: HttpClient::default(),
-            judged: Mutex::new(None),
+            judged: Mutex::default(),
+            is_suspect: Arc::default(),
+            mended_at: Mutex::default(),
         })
     }
 
@@ -53,25 +72,77 @@ impl Keeping {
         lock(&self.clone).to_thread_local()
     }
 
-    pub(super) fn reference(&self, name: &str) -> Result<Option<gix::ObjectId>, GitError> {
-        read_ref(&self.handle(), name)
+    /// The branch's head as it was fetched last.
+    pub(super) fn fetched(&self) -> Result<Option<CommitId>, GitError> {
+        Ok(read_ref(&self.handle(), FETCHED_REF)?.and_then(commit_id))
+    }
+
+    /// The commit that was accepted last.
+    pub(super) fn accepted(&self) -> Option<CommitId> {
+        self.folder.accepted(&self.handle()).and_then(commit_id)
     }
 
     pub(super) fn commit(&self, commit: &CommitId) -> Result<Commit, GitError> {
         Commit::read(&self.handle(), git_id(commit)?)
     }
 
+    pub(super) fn tree(&self, commit: &CommitId) -> Result<CommitTree, GitError> {
+        let repository = self.handle();
+        let root = self.noticing(root_of(&repository, git_id(commit)?))?;
+        Ok(CommitTree::new(repository, root).telling(self.is_suspect.clone()))
+    }
+
+    pub(super) fn changes(
+        &self,
+        commit: &CommitId,
+        path: &str,
+        count_max: usize,
+    ) -> Result<Vec<Change>, GitError> {
+        self.walk(commit, path, |walk| walk.changes(count_max))
+    }
+
+    pub(super) fn change_of_line(
+        &self,
+        commit: &CommitId,
+        path: &str,
+        line: usize,
+    ) -> Result<Option<Change>, GitError> {
+        self.walk(commit, path, |walk| walk.change_of_line(line))
+    }
+
+    fn walk<T>(
+        &self,
+        commit: &CommitId,
+        path: &str,
+        read: impl FnOnce(&Walk<'_>) -> Result<T, GitError>,
+    ) -> Result<T, GitError> {
+        let mut repository = self.handle();
+        repository.object_cache_size_if_unset(WALK_CACHE_BYTES);
+        self.noticing(read(&Walk {
+            repository: &repository,
+            start: git_id(commit)?,
+            path,
+        }))
+    }
+
+    /// Damage that a reader meets is mended by the next update.
+    fn noticing<T>(&self, done: Result<T, GitError>) -> Result<T, GitError> {
+        if let Err(GitError::Damaged { .. }) = done {
+            self.is_suspect.store(true, Ordering::SeqCst);
+        }
+        done
+    }
+
+    /// Takes a commit as accepted, and makes sure that it and its objects outlive a power cut.
     pub(super) fn accept(&self, commit: &CommitId) -> Result<(), GitError> {
         let repository = self.handle();
         let id = git_id(commit)?;
         Commit::read(&repository, id)?;
-        write_ref(&repository, ACCEPTED_REF, id)
-    }
-
-    pub(super) fn tree(&self, commit: &CommitId) -> Result<CommitTree, GitError> {
-        let repository = self.handle();
-        let root = root_of(&repository, git_id(commit)?)?;
-        Ok(CommitTree::new(repository, root))
+        if read_ref(&repository, ACCEPTED_REF)? != Some(id) {
+            write_ref(&repository, ACCEPTED_REF, id)?;
+            sync_to_disk(repository.path())?;
+        }
+        self.folder.note_accepted(id, &self.settings)
     }
 
     #[expect(
@@ -79,16 +150,17 @@ impl Keeping {
         reason = "the method itself is not general over the contact's lifetime"
     )]
     pub(super) fn remote_head(&self, watch: &Arc<Watch>) -> Result<CommitId, GitError> {
-        self.contact(watch, |contact| contact.remote_head())
+        self.contact(&self.handle(), watch, |contact| contact.remote_head())
     }
 
     fn contact<T>(
         &self,
+        repository: &gix::Repository,
         watch: &Arc<Watch>,
         talk: impl FnOnce(&Contact<'_>) -> Result<T, GitError>,
     ) -> Result<T, GitError> {
         let done = talk(&Contact {
-            repository: &self.handle(),
+            repository,
             settings: &self.settings,
             http: &self.http,
             watch,
@@ -100,28 +172,179 @@ impl Keeping {
         done
     }
 
-    /// Brings the clone up to date. A damaged one is set aside and cloned anew, once.
+    /// Brings the clone up to date. One that turns out to be damaged is cloned anew.
     pub(super) fn update(&self, watch: &Arc<Watch>) -> Result<Update, GitError> {
-        match self.update_as_it_is(watch) {
-            Err(GitError::Damaged { path, reason }) => {
-                tracing::warn!(path = %path.display(), reason, "the local clone is damaged; cloning it again");
-                self.start_afresh(gix::hash::Kind::Sha1)?;
+        let done = if self.is_suspect.load(Ordering::SeqCst) {
+            Err(GitError::Damaged {
+                path: self.folder.current(),
+                reason: "an object in it could not be read".to_owned(),
+            })
+        } else {
+            self.update_as_it_is(watch)
+        };
+        let is_ours = match &done {
+            Err(GitError::Damaged { .. }) => true,
+            // Nothing went wrong on the way, and still gix stumbled: the pack that came, or one of ours.
+            Err(GitError::Broken { .. }) => watch.failure().is_none() && pack_count(&self.handle()) > 0,
+            _ => false,
+        };
+        match done {
+            Err(error) if is_ours && self.may_mend() => {
+                tracing::warn!(%error, "cloning the repository anew");
+                self.renew(self.handle().object_hash(), Former::SetAside, watch)?;
+                lock(&self.mended_at).push(Instant::now());
+                self.is_suspect.store(false, Ordering::SeqCst);
                 self.update_as_it_is(watch)
             }
             done => done,
         }
     }
 
+    fn may_mend(&self) -> bool {
+        let mut mended_at = lock(&self.mended_at);
+        mended_at.retain(|at| at.elapsed() < MENDS_PERIOD);
+        mended_at.len() < MENDS_MAX
+    }
+
     fn update_as_it_is(&self, watch: &Arc<Watch>) -> Result<Update, GitError> {
-        let previous = self.reference(FETCHED_REF)?;
-        let mut step = self.contact(watch, |contact| contact.fetch(Reach::New(self.settings.depth)))?;
-        if let Step::OtherHash(hash) = step {
-            self.start_afresh(hash)?;
-            step = self.contact(watch, |contact| contact.fetch(Reach::New(self.settings.depth)))?;
-        }
-        let (head, is_new) = match step {
+        let repository = self.handle();
+        let previous = read_ref(&repository, FETCHED_REF)?.and_then(commit_id);
+        let reach = Reach::New(self.settings.depth);
+        let (head, is_new) = match self.contact(&repository, watch, |contact| contact.fetch(reach))? {
             Step::Unchanged(head) => (head, false),
             Step::Fetched(head) => (head, true),
+            Step::OtherHash(hash) => (self.change_hash(hash, watch)?, true),
+        };
+        let repository = self.handle();
+        let head_id = self.usable(&repository, head)?;
+        self.judge(&repository, head, &head_id, watch)?;
+        Ok(if is_new {
+            Update::Fetched {
+                head: head_id,
+                previous,
+            }
+        } else {
+            Update::Unchanged { head: head_id }
+        })
+    }
+
+    /// The server names objects by another hash: to be expected of a new repository, never of the one that is followed.
+    fn change_hash(&self, hash: gix::hash::Kind, watch: &Arc<Watch>) -> Result<gix::ObjectId, GitError> {
+        let is_followed = self.folder.accepted(&self.handle()).is_some();
+        if is_followed && self.folder.is_source_of_accepted(&self.settings) {
+            return Err(GitError::HashChanged {
+                url: self.settings.url.clone(),
+                hash: hash.to_string(),
+                path: self.folder.current(),
+            });
+        }
+        self.renew(hash, Former::Drop, watch)
+    }
+
+    /// The head's id, if it is a commit whose root tree is here.
+    fn usable(&self, repository: &gix::Repository, head: gix::ObjectId) -> Result<CommitId, GitError> {
+        let id = commit_id(head).ok_or_else(|| GitError::NoSuchCommit {
+            revision: head.to_string(),
+        })?;
+        match root_of(repository, head) {
+            Ok(_) => Ok(id),
+            Err(GitError::NoSuchCommit { .. }) if !repository.has_object(head) => Err(GitError::Damaged {
+                path: repository.path().to_owned(),
+                reason: format!("{head} is missing after it was fetched"),
+            }),
+            Err(GitError::NoSuchCommit { .. }) => Err(GitError::BadCommit {
+                url: self.settings.url.clone(),
+                commit: id,
+                reason: "the branch points to something that is no commit".to_owned(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses a head that does not descend from the accepted commit.
+    fn judge(
+        &self,
+        repository: &gix::Repository,
+        head: gix::ObjectId,
+        head_id: &CommitId,
+        watch: &Arc<Watch>,
+    ) -> Result<(), GitError> {
+        let Some(accepted) = self.folder.accepted(repository) else {
+            return Ok(());
+        };
+        let known = lock(&self.judged).filter(|(old, new, _)| (*old, *new) == (accepted, head));
+        let verdict = match known {
+            Some((_, _, verdict)) => verdict,
+            None => self.relation_with_deepening(repository, accepted, head, watch)?,
+        };
+        *lock(&self.judged) = Some((accepted, head, verdict));
+        match (verdict, commit_id(accepted)) {
+            (Relation::Descends, _) if read_ref(repository, ACCEPTED_REF)?.is_none() => {
+                // A fresh clone has found it again.
+                write_ref(repository, ACCEPTED_REF, accepted)
+            }
+            (Relation::Descends, _) | (_, None) => Ok(()),
+            // Whoever changed the address or the branch in the configuration has given their word.
+            (Relation::Rewritten | Relation::BeyondTheClone, _)
+                if !self.folder.is_source_of_accepted(&self.settings) =>
+            {
+                Ok(())
+            }
+            (Relation::Rewritten | Relation::BeyondTheClone, Some(old)) => Err(GitError::HistoryRewritten {
+                old,
+                new: head_id.clone(),
+            }),
+        }
+    }
+
+    fn relation_with_deepening(
+        &self,
+        repository: &gix::Repository,
+        accepted: gix::ObjectId,
+        head: gix::ObjectId,
+        watch: &Arc<Watch>,
+    ) -> Result<Relation, GitError> {
+        let mut verdict = relation(repository, accepted, head)?;
+        let mut depth = self.settings.depth;
+        for step in 0..=DEEPEN_STEPS_MAX {
+            if verdict != Relation::BeyondTheClone {
+                break;
+            }
+            depth = depth
+                .map(|depth| depth.saturating_mul(DEEPEN_FACTOR))
+                .filter(|_| step < DEEPEN_STEPS_MAX);
+            let reach = depth.map_or(Reach::Everything, Reach::Deepen);
+            self.contact(repository, watch, |contact| contact.fetch(reach))?;
+            verdict = relation(repository, accepted, head)?;
+            if reach == Reach::Everything {
+                break;
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Exchanges a clone that has gathered many packs for a fresh one. Says whether it did.
+    pub(super) fn tidy(&self, watch: &Arc<Watch>) -> Result<bool, GitError> {
+        let repository = self.handle();
+        let is_grown = pack_count(&repository) >= PACKS_MAX;
+        if is_grown {
+            self.renew(repository.object_hash(), Former::Drop, watch)?;
+        }
+        Ok(is_grown)
+    }
+
+    /// Clones anew beside the current clone and, if it came whole, puts it in its place. What was accepted goes along.
+    fn renew(
+        &self,
+        hash: gix::hash::Kind,
+        former: Former,
+        watch: &Arc<Watch>,
+    ) -> Result<gix::ObjectId, GitError> {
+        let current = self.handle();
+        let fresh = self.folder.create_fresh(hash)?.to_thread_local();
+        let reach = Reach::New(self.settings.depth);
+        let head = match self.contact(&fresh, watch, |contact| contact.fetch(reach))? {
+            Step::Fetched(head) | Step::Unchanged(head) => head,
             Step::OtherHash(hash) => {
                 return Err(GitError::Broken {
                     url: self.settings.url.clone(),
@@ -129,113 +352,58 @@ impl Keeping {
                 });
             }
         };
-        let repository = self.handle();
-        let head_id = commit_id(head).ok_or_else(|| GitError::NoSuchCommit {
-            revision: head.to_string(),
+        self.usable(&fresh, head).map_err(|error| match error {
+            GitError::Damaged { reason, .. } => GitError::Broken {
+                url: self.settings.url.clone(),
+                reason: format!("a fresh clone of it is incomplete: {reason}"),
+            },
+            error => error,
         })?;
-        root_of(&repository, head)?;
-        self.judge(head, &head_id, watch)?;
-        Ok(if is_new {
-            Update::Fetched {
-                head: head_id,
-                previous: previous.and_then(commit_id),
-            }
-        } else {
-            Update::Unchanged { head: head_id }
-        })
-    }
-
-    /// Refuses a head that does not descend from the accepted commit.
-    fn judge(&self, head: gix::ObjectId, head_id: &CommitId, watch: &Arc<Watch>) -> Result<(), GitError> {
-        let Some(accepted) = self.reference(ACCEPTED_REF)? else {
-            return Ok(());
-        };
-        let known = lock(&self.judged).filter(|(old, new, _)| (*old, *new) == (accepted, head));
-        let verdict = match known {
-            Some((_, _, verdict)) => verdict,
-            None => self.relation_with_deepening(accepted, head, watch)?,
-        };
-        *lock(&self.judged) = Some((accepted, head, verdict));
-        match (verdict, commit_id(accepted)) {
-            (Relation::Descends, _) => Ok(()),
-            (Relation::Rewritten | Relation::BeyondTheClone, Some(old)) => Err(GitError::HistoryRewritten {
-                old,
-                new: head_id.clone(),
-            }),
-            (Relation::Rewritten | Relation::BeyondTheClone, None) => Ok(()),
+        if let Some(accepted) = self
+            .folder
+            .accepted(&current)
+            .filter(|accepted| accepted.kind() == hash)
+        {
+            carry_over(&current, &fresh, accepted)?;
         }
-    }
-
-    fn relation_with_deepening(
-        &self,
-        accepted: gix::ObjectId,
-        head: gix::ObjectId,
-        watch: &Arc<Watch>,
-    ) -> Result<Relation, GitError> {
-        let mut verdict = relation(&self.handle(), accepted, head)?;
-        let mut depth = self.settings.depth;
-        for step in 0..=DEEPEN_STEPS_MAX {
-            if verdict != Relation::BeyondTheClone {
-                break;
-            }
-            depth =
-                depth.map(|depth| depth.saturating_mul(NonZeroU32::MIN.saturating_add(DEEPEN_FACTOR - 1)));
-            let reach = match depth {
-                Some(depth) if step < DEEPEN_STEPS_MAX => Reach::Deepen(depth),
-                Some(_) | None => Reach::Everything,
-            };
-            self.contact(watch, |contact| contact.fetch(reach))?;
-            verdict = relation(&self.handle(), accepted, head)?;
-        }
-        Ok(verdict)
-    }
-
-    /// Sets the clone aside and begins an empty one that knows only what was accepted.
-    fn start_afresh(&self, hash: gix::hash::Kind) -> Result<(), GitError> {
-        let accepted = self.reference(ACCEPTED_REF).ok().flatten();
-        let fresh = self.folder.create_fresh(hash)?;
-        if let Some(accepted) = accepted.filter(|accepted| accepted.kind() == hash) {
-            write_ref(&fresh.to_thread_local(), ACCEPTED_REF, accepted)?;
-        }
-        drop(fresh);
+        sync_to_disk(fresh.path())?;
+        drop((fresh, current));
         let mut clone = lock(&self.clone);
-        self.folder.set_aside()?;
+        if let Former::SetAside = former {
+            self.folder.set_aside()?;
+        }
         *clone = self.folder.exchange()?;
-        Ok(())
+        Ok(head)
     }
+}
+
+/// What becomes of the clone that is replaced.
+#[derive(Debug, Clone, Copy)]
+enum Former {
+    SetAside,
+    Drop,
+}
+
+/// Makes the accepted commit known to a fresh clone, copying it if the server no longer had it. One that is nowhere to
+/// be had is not lost: it stays noted beside the clones.
+fn carry_over(
+    current: &gix::Repository,
+    fresh: &gix::Repository,
+    accepted: gix::ObjectId,
+) -> Result<(), GitError> {
+    if !fresh.has_object(accepted)
+        && let Err(error) = snapshot::carry_over(current, fresh, accepted)
+    {
+        tracing::warn!(%error, commit = %accepted, "the accepted commit cannot be carried over to the fresh clone");
+        return Ok(());
+    }
+    write_ref(fresh, ACCEPTED_REF, accepted)
 }
 
 fn git_id(commit: &CommitId) -> Result<gix::ObjectId, GitError> {
     gix::ObjectId::from_hex(commit.as_str().as_bytes()).map_err(|_| GitError::NoSuchCommit {
         revision: commit.to_string(),
     })
-}
-
-/// The root tree of a commit; reading both proves that the clone holds them whole.
-fn root_of(repository: &gix::Repository, commit: gix::ObjectId) -> Result<gix::ObjectId, GitError> {
-    let damaged = |error: gix::Error| GitError::Damaged {
-        path: repository.path().to_owned(),
-        reason: chain_text(&error),
-    };
-    let Some(object) = repository.try_find_object(commit).map_err(damaged)? else {
-        return Err(GitError::NoSuchCommit {
-            revision: commit.to_string(),
-        });
-    };
-    let Ok(found) = object.try_into_commit() else {
-        return Err(GitError::NoSuchCommit {
-            revision: commit.to_string(),
-        });
-    };
-    let root = found
-        .tree_id()
-        .map_err(|error| GitError::Damaged {
-            path: repository.path().to_owned(),
-            reason: error.to_string(),
-        })?
-        .detach();
-    repository.find_tree(root).map_err(damaged)?;
-    Ok(root)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::clone::{ACCEPTED_REF, FETCHED_REF, commit_id};
 use super::commit::Commit;
 use super::error::GitError;
 use super::fetch::Update;
+use super::history::Change;
 use super::keeping::Keeping;
 use super::settings::GitSettings;
 use super::tree::CommitTree;
@@ -81,13 +81,21 @@ impl GitRepository {
         self.network(Keeping::update).await
     }
 
+    /// Exchanges a clone that many fetches have filled with packs for a fresh one. To be called after an update that
+    /// fetched, when its commit has been dealt with: mostly it finds nothing to do. Says whether it did something.
+    ///
+    /// # Errors
+    /// When the fresh clone does not come about; then the present one stays.
+    pub async fn tidy(&self) -> Result<bool, GitError> {
+        self.network(Keeping::tidy).await
+    }
+
     /// The commit that was accepted last, if any.
     ///
     /// # Errors
     /// When the clone is damaged.
     pub async fn accepted(&self) -> Result<Option<CommitId>, GitError> {
-        self.read(|keeping| Ok(keeping.reference(ACCEPTED_REF)?.and_then(commit_id)))
-            .await
+        self.read(|keeping| Ok(keeping.accepted())).await
     }
 
     /// The branch's head as it was fetched last, if it ever was.
@@ -95,8 +103,7 @@ impl GitRepository {
     /// # Errors
     /// When the clone is damaged.
     pub async fn fetched(&self) -> Result<Option<CommitId>, GitError> {
-        self.read(|keeping| Ok(keeping.reference(FETCHED_REF)?.and_then(commit_id)))
-            .await
+        self.read(Keeping::fetched).await
     }
 
     /// Takes `commit` as accepted: later heads have to descend from it.
@@ -121,6 +128,36 @@ impl GitRepository {
     /// When there is no such commit here.
     pub async fn tree(&self, commit: CommitId) -> Result<CommitTree, GitError> {
         self.read(move |keeping| keeping.tree(&commit)).await
+    }
+
+    /// The commits that changed what stands at `path` (a folder or a file) in `commit`'s history, newest first, along
+    /// first parents. Reconciles go on meanwhile.
+    ///
+    /// # Errors
+    /// When there is no such commit here, or the clone is damaged.
+    pub async fn changes(
+        &self,
+        commit: CommitId,
+        path: String,
+        count_max: usize,
+    ) -> Result<Vec<Change>, GitError> {
+        self.read(move |keeping| keeping.changes(&commit, &path, count_max))
+            .await
+    }
+
+    /// The commit that gave line `line` (counted from 1) of the file at `path` the form it has in `commit`; `None` where
+    /// there is no such line.
+    ///
+    /// # Errors
+    /// As [`Self::changes`].
+    pub async fn change_of_line(
+        &self,
+        commit: CommitId,
+        path: String,
+        line: usize,
+    ) -> Result<Option<Change>, GitError> {
+        self.read(move |keeping| keeping.change_of_line(&commit, &path, line))
+            .await
     }
 
     /// Is there a network operation that was given up and still holds its thread?

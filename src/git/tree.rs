@@ -1,10 +1,13 @@
 //! A commit's tree, read from the object database by id. Nothing is checked out, no link is followed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gix::bstr::ByteSlice as _;
 use gix::objs::tree::EntryKind as GitKind;
 
 use super::entry_name;
-use super::error::chain_text;
+use super::error::{GitError, chain_text};
 use crate::names::ObjectId;
 use crate::specs::tree::{Entry, EntryKind, Tree, TreeError};
 
@@ -15,7 +18,7 @@ pub const FOLDER_ENTRIES_MAX: usize = 20_000;
 const TREE_BYTES_MAX: u64 = 4 << 20;
 
 /// The deepest path that is looked up.
-const DEPTH_MAX: usize = 64;
+pub(super) const DEPTH_MAX: usize = 64;
 
 /// The memory for unpacked objects that others build on (delta bases), in bytes.
 const OBJECT_CACHE_BYTES: usize = 4 << 20;
@@ -24,12 +27,23 @@ const OBJECT_CACHE_BYTES: usize = 4 << 20;
 pub struct CommitTree {
     repository: gix::Repository,
     root: gix::ObjectId,
+    /// Set where an object cannot be read, so that the clone is mended.
+    on_damage: Option<Arc<AtomicBool>>,
 }
 
 impl CommitTree {
     pub(super) fn new(mut repository: gix::Repository, root: gix::ObjectId) -> Self {
         repository.object_cache_size_if_unset(OBJECT_CACHE_BYTES);
-        Self { repository, root }
+        Self {
+            repository,
+            root,
+            on_damage: None,
+        }
+    }
+
+    pub(super) fn telling(mut self, on_damage: Arc<AtomicBool>) -> Self {
+        self.on_damage = Some(on_damage);
+        self
     }
 
     /// The id of the root tree. Equal ids mean equal content.
@@ -95,7 +109,12 @@ impl CommitTree {
         kind: gix::objs::Kind,
         bytes_max: u64,
     ) -> Result<Vec<u8>, TreeError> {
-        let failed = |error: gix::Error| unreadable(path, &chain_text(&error));
+        let failed = |error: gix::Error| {
+            if let Some(on_damage) = &self.on_damage {
+                on_damage.store(true, Ordering::SeqCst);
+            }
+            unreadable(path, &chain_text(&error))
+        };
         let header = self.repository.find_header(id).map_err(failed)?;
         if header.kind() != kind {
             return Err(unreadable(
@@ -216,4 +235,34 @@ fn unreadable(path: &str, reason: &str) -> TreeError {
         },
         reason: super::error::said(reason),
     }
+}
+
+/// The root tree of a commit; reading both proves that the clone holds them whole.
+pub(super) fn root_of(
+    repository: &gix::Repository,
+    commit: gix::ObjectId,
+) -> Result<gix::ObjectId, GitError> {
+    let damaged = |error: gix::Error| GitError::Damaged {
+        path: repository.path().to_owned(),
+        reason: chain_text(&error),
+    };
+    let Some(object) = repository.try_find_object(commit).map_err(damaged)? else {
+        return Err(GitError::NoSuchCommit {
+            revision: commit.to_string(),
+        });
+    };
+    let Ok(found) = object.try_into_commit() else {
+        return Err(GitError::NoSuchCommit {
+            revision: commit.to_string(),
+        });
+    };
+    let root = found
+        .tree_id()
+        .map_err(|error| GitError::Damaged {
+            path: repository.path().to_owned(),
+            reason: error.to_string(),
+        })?
+        .detach();
+    repository.find_tree(root).map_err(damaged)?;
+    Ok(root)
 }

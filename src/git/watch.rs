@@ -63,10 +63,19 @@ impl Watch {
         })
     }
 
+    /// A conversation begins anew: references come first.
+    pub(super) fn expect_references(&self) {
+        self.expect("references", REFS_BYTES_MAX);
+    }
+
     /// From now on a pack comes: its budget replaces that of the references.
     pub(super) fn expect_pack(&self, bytes_max: u64) {
-        if let Ok(mut what) = self.what.lock() {
-            *what = "a pack";
+        self.expect("a pack", bytes_max);
+    }
+
+    fn expect(&self, what: &'static str, bytes_max: u64) {
+        if let Ok(mut expected) = self.what.lock() {
+            *expected = what;
         }
         self.bytes_limit.store(bytes_max, Ordering::Relaxed);
         self.bytes_left.store(bytes_max, Ordering::Relaxed);

@@ -10,13 +10,15 @@
 )]
 
 mod cli_client;
-#[path = "../support/fake_daemon.rs"]
-mod fake_daemon;
 mod config_generated;
 mod config_layers;
+#[path = "../support/fake_daemon.rs"]
+mod fake_daemon;
 mod floors;
 mod git_daemon;
+mod git_damage;
 mod git_file;
+mod git_history;
 mod git_http;
 #[path = "../support/git_server_http.rs"]
 mod git_server_http;
@@ -25,6 +27,7 @@ mod git_server_inetd;
 #[path = "../support/git_source.rs"]
 mod git_source;
 mod git_ssh;
+mod git_trees;
 mod keeper_death;
 mod keeper_life;
 #[path = "../support/keeper_rig.rs"]
