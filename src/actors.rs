@@ -2,3 +2,9 @@
 
 pub mod app;
 pub mod board;
+pub(crate) mod apps;
+pub(crate) mod directory;
+pub(crate) mod memory;
+pub(crate) mod node_board;
+pub(crate) mod reconciler;
+pub(crate) mod repo_watcher;

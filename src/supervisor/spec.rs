@@ -148,6 +148,23 @@ impl ChildSpec {
         })
     }
 
+    /// Calls `hook` with each incarnation as soon as it runs, before anybody hears that it does. It must not block.
+    #[must_use]
+    pub fn on_start(mut self, hook: impl Fn(&ChildRef) + Send + Sync + 'static) -> Self {
+        let (start, hook) = (self.start, Arc::new(hook));
+        self.start = Arc::new(move |supervisor| {
+            let (started, hook) = (start(supervisor), Arc::clone(&hook));
+            Box::pin(async move {
+                let started = started.await?;
+                if let Some(actor) = &started.0 {
+                    hook(&ChildRef { cell: actor.live.cell.clone(), info: actor.info.clone() });
+                }
+                Ok(started)
+            })
+        });
+        self
+    }
+
     /// Sets when it is restarted. Default: always.
     #[must_use]
     pub fn restart(self, restart: Restart) -> Self {

@@ -1,0 +1,111 @@
+//! The app actors of a node: how they are started, found and told. The `apps` supervisor owns them, this is its address book.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dashmap::DashMap;
+use ractor::ActorRef;
+use ractor::rpc::CallResult;
+use tracing::error;
+
+use super::app::{AppActor, AppArguments, AppMsg, AppServices, FirstLook};
+use crate::lifecycle::{AppRecord, Operation, Target};
+use crate::names::AppName;
+use crate::supervisor::{AdminError, ChildSpec, DynamicSupervisor, Restart, Shutdown, Started};
+
+/// The app actors of a node. Cheap to clone; all copies are the same.
+#[derive(Clone)]
+pub(crate) struct Apps(Arc<Book>);
+
+struct Book {
+    services: Arc<AppServices>,
+    addresses: DashMap<AppName, ActorRef<AppMsg>>,
+    supervisor: RwLock<Option<DynamicSupervisor>>,
+    known: BTreeMap<AppName, AppRecord>,
+}
+
+impl Apps {
+    /// Those that work with `services`; `known`: what the store remembers of them.
+    pub fn new(services: Arc<AppServices>, known: BTreeMap<AppName, AppRecord>) -> Self {
+        Self(Arc::new(Book { services, addresses: DashMap::new(), supervisor: RwLock::default(), known }))
+    }
+
+    /// A new incarnation of the `apps` supervisor: it has no children yet.
+    pub fn supervised_by(&self, supervisor: DynamicSupervisor) {
+        self.0.addresses.clear();
+        *self.0.supervisor.write().unwrap_or_else(PoisonError::into_inner) = Some(supervisor);
+    }
+
+    /// The `apps` supervisor.
+    pub fn supervisor(&self) -> Option<DynamicSupervisor> {
+        self.0.supervisor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What runs and what is remembered of every app: from the board, and from the store for those that have not been
+    /// started since the daemon was.
+    pub fn known(&self) -> BTreeMap<AppName, Arc<AppRecord>> {
+        let mut known: BTreeMap<_, _> =
+            self.0.known.iter().map(|(name, record)| (name.clone(), Arc::new(record.clone()))).collect();
+        for name in self.0.services.board.all().into_keys() {
+            known.extend(self.0.services.board.posted(&name).map(|posted| (name, posted.record)));
+        }
+        known
+    }
+
+    /// Starts an app's actor, unless it is there.
+    pub async fn start(&self, name: &AppName, first_look: FirstLook) {
+        let Some(supervisor) = self.supervisor() else { return };
+        let arguments = AppArguments {
+            name: name.clone(),
+            services: self.0.services.clone(),
+            record: self.0.known.get(name).cloned(),
+            first_look,
+        };
+        let book = Arc::downgrade(&self.0);
+        let child = ChildSpec::new(name.as_str(), move |supervisor| {
+            let (arguments, book) = (arguments.clone(), book.clone());
+            async move {
+                let name = arguments.name.clone();
+                let (actor, join) = supervisor.spawn_linked(None, AppActor, arguments).await?;
+                if let Some(book) = book.upgrade() {
+                    book.addresses.insert(name, actor.clone());
+                }
+                Ok(Started::actor(&actor, join))
+            }
+        });
+        // An app actor leaves its process alone when it ends; it has nothing to tidy that would take time.
+        let child = child.restart(Restart::Transient).shutdown(Shutdown::Brutal);
+        match supervisor.start_child(child).await {
+            Ok(_) | Err(AdminError::AlreadyStarted(_) | AdminError::AlreadyPresent) => {}
+            Err(error) => error!(app = %name, %error, "the app's actor does not start"),
+        }
+    }
+
+    /// Tells an app its target; starts its actor if there is none.
+    pub async fn tell(&self, name: &AppName, target: Target) {
+        if !self.0.addresses.contains_key(name) {
+            self.start(name, FirstLook::unknown()).await;
+        }
+        let address = self.0.addresses.get(name).map(|entry| entry.value().clone());
+        // A dead actor is being restarted: the new one asks for its target.
+        let _ = address.map(|actor| actor.cast(AppMsg::Target(target)));
+    }
+
+    /// Ends an app's actor: the app is off the node.
+    pub async fn end(&self, name: &AppName) {
+        self.0.addresses.remove(name);
+        if let Some(supervisor) = self.supervisor() {
+            let _ = supervisor.terminate_child(name.as_str()).await;
+        }
+    }
+
+    /// Restarts, stops or starts an app by hand; resolves when it is done.
+    pub async fn operate(&self, name: &AppName, command: Operation) -> Result<(), String> {
+        let address = self.0.addresses.get(name).map(|entry| entry.value().clone());
+        let Some(actor) = address else { return Err(format!("{name} has no actor now; try again in a moment")) };
+        match actor.call(|reply| AppMsg::Operator { command, reply }, None).await {
+            Ok(CallResult::Success(done)) => done.map_err(|error| error.to_string()),
+            _ => Err(format!("the actor of {name} was restarted meanwhile; try again")),
+        }
+    }
+}

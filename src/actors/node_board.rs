@@ -1,0 +1,136 @@
+//! The node's facts for all to read: what the repository says, how the last reconcile went, what operators decided.
+//!
+//! One writer for each part (the repo watcher, the reconciler, the store); readers never wait for an actor. Nothing is
+//! decided by what stands here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::clock::{now_ms, rfc3339};
+use crate::names::CommitId;
+use crate::specs::Desired;
+use crate::specs::desired::CommitFacts;
+use crate::status::{Blocked, LastReconcile};
+
+/// The node's facts.
+#[derive(Debug, Default)]
+pub(crate) struct NodeBoard {
+    source: Mutex<SourceFacts>,
+    specs: Mutex<SpecsFacts>,
+    reconcile: Mutex<Option<LastReconcile>>,
+    is_suspended: Mutex<bool>,
+    store_error: Mutex<Option<String>>,
+    changes: Changes,
+}
+
+/// Tells that something changed, without saying what.
+#[derive(Debug)]
+pub(crate) struct Changes(watch::Sender<u64>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+/// What the repo watcher knows of the repository.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceFacts {
+    /// The newest commit that was seen on the branch, accepted or not.
+    pub head: Option<CommitId>,
+    /// When the last fetch that worked ended, milliseconds since the epoch.
+    pub fetched_at_ms: Option<u64>,
+    /// Why the last fetch failed.
+    pub error: Option<String>,
+    /// A rewritten history that waits for an operator's word.
+    pub blocked: Option<Blocked>,
+    /// When the next look is due, milliseconds since the epoch.
+    pub next_at_ms: Option<u64>,
+}
+
+/// What the reconciler knows of the accepted commit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpecsFacts {
+    /// The commit that is applied.
+    pub accepted: Option<CommitFacts>,
+    /// What it asks for.
+    pub desired: Option<Arc<Desired>>,
+    /// Why a newer commit could not be read.
+    pub error: Option<String>,
+    /// A mass removal that waits for an operator's word.
+    pub blocked: Option<Blocked>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Facts are replaced whole or by assignments that cannot panic midway: a poisoned lock still holds good ones.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl NodeBoard {
+    /// What the repo watcher knows.
+    pub fn source(&self) -> SourceFacts {
+        lock(&self.source).clone()
+    }
+
+    /// For the repo watcher alone.
+    pub fn set_source(&self, change: impl FnOnce(&mut SourceFacts)) {
+        change(&mut lock(&self.source));
+        self.touch();
+    }
+
+    /// What the reconciler knows.
+    pub fn specs(&self) -> SpecsFacts {
+        lock(&self.specs).clone()
+    }
+
+    /// For the reconciler alone.
+    pub fn set_specs(&self, change: impl FnOnce(&mut SpecsFacts)) {
+        change(&mut lock(&self.specs));
+        self.touch();
+    }
+
+    /// The newest reconcile that ended.
+    pub fn last_reconcile(&self) -> Option<LastReconcile> {
+        lock(&self.reconcile).clone()
+    }
+
+    /// For the reconciler alone.
+    pub fn set_reconcile(&self, duration_ms: u64, error: Option<String>) {
+        let result = if error.is_some() { "error" } else { "ok" }.to_owned();
+        *lock(&self.reconcile) = Some(LastReconcile { at: rfc3339(now_ms()), duration_ms, result, error });
+        self.touch();
+    }
+
+    /// Is git applied to no app at all?
+    pub fn is_suspended(&self) -> bool {
+        *lock(&self.is_suspended)
+    }
+
+    /// For the reconciler alone.
+    pub fn set_suspended(&self, is_suspended: bool) {
+        *lock(&self.is_suspended) = is_suspended;
+        self.touch();
+    }
+
+    /// What is wrong with the state on disk.
+    pub fn store_error(&self) -> Option<String> {
+        lock(&self.store_error).clone()
+    }
+
+    /// For the store alone.
+    pub fn set_store_error(&self, error: Option<String>) {
+        *lock(&self.store_error) = error;
+        self.touch();
+    }
+
+    /// Somebody who shows the node may look again.
+    pub fn touch(&self) {
+        self.changes.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Wakes whoever shows the node.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.0.subscribe()
+    }
+}

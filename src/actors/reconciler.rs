@@ -1,0 +1,107 @@
+//! Makes the apps what the accepted commit asks for: reads its specs, plans, and hands every app actor its target.
+//!
+//! Level-triggered: every pass decides anew from what is known ([`ledger`]), so a missing or late message heals at the
+//! next one. It never awaits an app; apps report by message.
+
+mod ledger;
+mod orders;
+mod passes;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+pub(crate) use ledger::{OperatorWords, Until};
+pub(crate) use orders::{ManualOrder, Order, OrderError, OrderReply, Report};
+use passes::Passes;
+pub(crate) use passes::{Memory, Patience, ReconcilerServices};
+
+use crate::actors::app::AppReport;
+use crate::names::CommitId;
+use crate::plan::Diff;
+use crate::specs::desired::CommitFacts;
+use crate::specs::{Desired, SpecCache};
+
+/// What others may ask of the reconciler.
+#[derive(Debug)]
+pub(crate) enum ReconcilerMsg {
+    /// This is the accepted commit; it may be the same as before. `is_manual`: an operator asked for this pass.
+    Commit { facts: CommitFacts, is_manual: bool },
+    /// An app actor reports a transition, or that it has (re)started and needs its target.
+    AppChanged(AppReport),
+    /// Answer with what was done, when so much of it is done.
+    Settle { patience: Patience, reply: RpcReplyPort<Report> },
+    /// Say what a reconcile to this commit would do.
+    Diff { commit: CommitId, reply: RpcReplyPort<Result<Diff, String>> },
+    /// A commit for a diff was read.
+    Compare { commit: CommitId, desired: Arc<Desired>, reply: RpcReplyPort<Result<Diff, String>> },
+    /// An operator's word about apps.
+    Order { order: Order, reply: RpcReplyPort<Result<OrderReply, OrderError>> },
+    /// The specs of a commit were read, or could not be.
+    Read { facts: CommitFacts, is_manual: bool, outcome: Box<ReadOutcome> },
+    /// Decide anew: something changed since the last pass.
+    Pass,
+    /// An operator's word has run out.
+    WordsRunOut,
+}
+
+/// What came of reading a commit's specs; the cache comes back with it.
+#[derive(Debug)]
+pub(crate) struct ReadOutcome {
+    pub result: Result<Arc<Desired>, ReadError>,
+    pub cache: SpecCache,
+    pub duration_ms: u64,
+}
+
+/// Why nothing of a commit is used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// Its specs cannot be read as a whole.
+    #[error(transparent)]
+    Repository(#[from] crate::specs::RepositoryError),
+    /// The commit itself cannot be read.
+    #[error("{0}")]
+    Git(String),
+}
+
+/// Opens a commit and reads its specs, on a thread of its own.
+pub(crate) trait SpecReader: Send + Sync + 'static {
+    /// What the commit asks of this node. The cache comes back in any case.
+    fn read(&self, commit: CommitId, cache: SpecCache) -> BoxFuture<'static, (Result<Arc<Desired>, ReadError>, SpecCache)>;
+}
+
+/// The actor.
+pub(crate) struct Reconciler;
+
+impl Actor for Reconciler {
+    type Msg = ReconcilerMsg;
+    type State = Passes;
+    type Arguments = Arc<ReconcilerServices>;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, services: Self::Arguments) -> Result<Passes, ActorProcessingErr> {
+        Ok(Passes::new(services, myself))
+    }
+
+    async fn post_start(&self, _: ActorRef<Self::Msg>, passes: &mut Passes) -> Result<(), ActorProcessingErr> {
+        passes.wake_known_apps().await;
+        Ok(())
+    }
+
+    async fn handle(&self, _: ActorRef<Self::Msg>, message: ReconcilerMsg, passes: &mut Passes) -> Result<(), ActorProcessingErr> {
+        match message {
+            ReconcilerMsg::Commit { facts, is_manual } => passes.commit(facts, is_manual),
+            ReconcilerMsg::Read { facts, is_manual, outcome } => passes.read(facts, is_manual, *outcome).await,
+            ReconcilerMsg::AppChanged(report) => passes.app_changed(report).await,
+            ReconcilerMsg::Settle { patience, reply } => passes.settle(patience, reply),
+            ReconcilerMsg::Diff { commit, reply } => passes.diff(commit, reply),
+            ReconcilerMsg::Compare { commit, desired, reply } => passes.compare(&commit, &desired, reply),
+            ReconcilerMsg::Order { order, reply } => {
+                let _ = reply.send(passes.order(order).await);
+            }
+            ReconcilerMsg::Pass => passes.pass().await,
+            ReconcilerMsg::WordsRunOut => passes.words_run_out().await,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! What the reconciler knows, and what it decides from that. Pure: no clock, no actor, no I/O.
+//!
+//! Desired state (a commit's, with what was changed by hand laid over it) and the apps' own reports go in; a [`Decision`]
+//! comes out: the plan that people see, the target of every app, and what waits for an operator's word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::{Target, Want};
+use crate::names::{AppName, CommitId, ObjectId};
+use crate::plan::{Action, Diff, Current, CurrentApp, Plan, PruneLimits, plan};
+use crate::specs::desired::CommitFacts;
+use crate::specs::{Desired, DesiredApp, SpecError};
+use crate::status::{AppError, Blocked, BlockedKind};
+
+/// Everything that decides what each app is told.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// What the accepted commit asks for; none before the first one was read.
+    pub desired: Option<Accepted>,
+    /// What each app actor said of itself last.
+    pub standings: BTreeMap<AppName, Standing>,
+    /// What an operator decided.
+    pub words: OperatorWords,
+    /// `[prune] max` as a share.
+    pub prune_share_max: f64,
+    /// The commit that last touched an app here.
+    pub touched: BTreeMap<AppName, CommitId>,
+}
+
+/// The accepted commit and what it asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub facts: CommitFacts,
+    pub desired: Arc<Desired>,
+    /// When it was read, RFC 3339: the time of its mistakes.
+    pub read_at: String,
+}
+
+/// What an app actor said of itself last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    /// What runs or last ran.
+    pub applied: Option<Arc<DesiredApp>>,
+    /// Nothing is left to do for its target.
+    pub settled: bool,
+    /// Its dependants may start.
+    pub satisfied: bool,
+    /// It gave up.
+    pub failed: bool,
+}
+
+/// What an operator decided; survives the daemon.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OperatorWords {
+    /// Git is not applied to these; `None`: until resumed.
+    #[serde(default)]
+    pub suspended: BTreeMap<AppName, Until>,
+    /// Git is not applied to the node at all.
+    #[serde(default)]
+    pub node_suspended: Option<Until>,
+    /// Changed by hand, beside git.
+    #[serde(default)]
+    pub by_hand: BTreeMap<AppName, ByHand>,
+    /// The commit whose mass removal was accepted.
+    #[serde(default)]
+    pub accepted_prune: Option<CommitId>,
+}
+
+/// When an operator's decision ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Until {
+    /// When it is taken back.
+    Revoked,
+    /// At this time, milliseconds since the epoch.
+    At(u64),
+    /// At the next reconcile (the original's way with manual changes).
+    NextReconcile,
+}
+
+/// One app as it was changed by hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ByHand {
+    /// What is to run; none: it was removed.
+    pub app: Option<DesiredApp>,
+    /// How long that holds.
+    pub until: Until,
+}
+
+/// What follows from a ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    /// What is done because of git, in order.
+    pub plan: Plan,
+    /// What every app is told. An app that is not in it is left alone.
+    pub targets: BTreeMap<AppName, Target>,
+    /// Removals that wait for an operator's word.
+    pub blocked: Option<Blocked>,
+}
+
+impl OperatorWords {
+    /// Forgets what has run out at `now_ms`; `is_reconcile`: also what was to hold until the next one.
+    /// Tells whether anything was forgotten.
+    pub fn expire(&mut self, now_ms: u64, is_reconcile: bool) -> bool {
+        let holds = |until: &Until| match until {
+            Until::Revoked => true,
+            Until::At(end_ms) => now_ms < *end_ms,
+            Until::NextReconcile => !is_reconcile,
+        };
+        let before = (self.suspended.len(), self.by_hand.len(), self.node_suspended.is_some());
+        self.suspended.retain(|_, until| holds(until));
+        self.by_hand.retain(|_, change| holds(&change.until));
+        self.node_suspended = self.node_suspended.filter(holds);
+        before != (self.suspended.len(), self.by_hand.len(), self.node_suspended.is_some())
+    }
+
+    /// The next moment at which something runs out, milliseconds since the epoch.
+    pub fn next_end_ms(&self) -> Option<u64> {
+        let untils = self.suspended.values().chain(self.by_hand.values().map(|change| &change.until));
+        untils
+            .chain(&self.node_suspended)
+            .filter_map(|until| if let Until::At(end_ms) = until { Some(*end_ms) } else { None })
+            .min()
+    }
+}
+
+impl Ledger {
+    /// The apps that this node manages, as the plan sees them.
+    pub fn current(&self) -> Current {
+        self.standings
+            .iter()
+            .filter_map(|(name, standing)| {
+                let applied = standing.applied.clone()?;
+                Some((name.clone(), CurrentApp { applied, is_held: self.is_held(name) }))
+            })
+            .collect()
+    }
+
+    /// The artefacts that something wants or runs.
+    pub fn artefacts(&self) -> BTreeSet<ObjectId> {
+        let applied = self.standings.values().filter_map(|standing| standing.applied.as_ref());
+        let desired = self.desired.iter().flat_map(|accepted| accepted.desired.apps.values());
+        let by_hand = self.words.by_hand.values().filter_map(|change| change.app.as_ref());
+        applied.chain(desired).map(AsRef::as_ref).chain(by_hand).filter_map(|app: &DesiredApp| app.artefact.clone()).collect()
+    }
+
+    fn is_held(&self, app: &AppName) -> bool {
+        self.words.node_suspended.is_some()
+            || self.words.suspended.contains_key(app)
+            || self.words.by_hand.contains_key(app)
+    }
+
+    /// What the plan for `desired` would be now.
+    pub fn plan_for(&self, desired: &Desired, commit: &CommitId) -> Plan {
+        let is_accepted = self.words.accepted_prune.as_ref() == Some(commit);
+        plan(desired, &self.current(), PruneLimits { share_max: self.prune_share_max, is_accepted })
+    }
+
+    /// What a reconcile to `desired` would do.
+    pub fn diff(&self, desired: &Desired, commit: &CommitId) -> Diff {
+        Diff::of(Some(commit.clone()), &self.plan_for(desired, commit))
+    }
+
+    /// What every app is told now.
+    pub fn decide(&self) -> Decision {
+        let Some(accepted) = &self.desired else { return self.without_git() };
+        let plan = self.plan_for(&accepted.desired, &accepted.facts.id);
+        let blocked = plan.held_back.as_ref().map(|refusal| Blocked {
+            kind: BlockedKind::Prune,
+            commit: accepted.facts.id.clone(),
+            apps: refusal.apps.clone(),
+            accept: "osier reconcile --prune".to_owned(),
+        });
+        let removals = Removals::of(&plan, &self.standings);
+        let told = |name: &AppName| Some((name.clone(), self.target(name, accepted, &removals)?));
+        let targets = self.names(&accepted.desired).into_iter().filter_map(told).collect();
+        Decision { plan, targets, blocked }
+    }
+
+    /// Before a commit could be read: everything stays as it was last applied, operators are heard.
+    fn without_git(&self) -> Decision {
+        let names: BTreeSet<&AppName> = self.standings.keys().chain(self.words.by_hand.keys()).collect();
+        let told = |name: &AppName| self.by_hand(name).unwrap_or_else(|| self.told(name, Want::Keep));
+        let targets = names.into_iter().map(|name| (name.clone(), told(name))).collect();
+        Decision { targets, ..Decision::default() }
+    }
+
+    fn names<'a>(&'a self, desired: &'a Desired) -> BTreeSet<&'a AppName> {
+        desired
+            .apps
+            .keys()
+            .chain(desired.invalid.keys())
+            .chain(self.standings.keys())
+            .chain(self.words.by_hand.keys())
+            .collect()
+    }
+
+    fn target(&self, name: &AppName, accepted: &Accepted, removals: &Removals) -> Option<Target> {
+        if let Some(target) = self.by_hand(name) {
+            return Some(target);
+        }
+        let desired = &accepted.desired;
+        let is_here = self.standings.get(name).is_some_and(|standing| standing.applied.is_some());
+        if self.is_held(name) {
+            return is_here.then(|| Target { suspended: true, ..self.told(name, Want::Keep) });
+        }
+        if let Some(mistake) = desired.invalid.get(name) {
+            let error = Some(app_error(mistake, &accepted.read_at));
+            return Some(Target { error, ..self.told(name, Want::Keep) });
+        }
+        if let Some(app) = desired.apps.get(name) {
+            if app.spec.is_suspended() {
+                return Some(Target { suspended: true, ..self.told(name, Want::Keep) });
+            }
+            let unmet = self.unmet(app, desired);
+            return Some(Target { unmet, ..self.told(name, Want::Run(app.clone())) });
+        }
+        // What never ran has nothing to keep: a bad spec that was taken back.
+        let may_go = removals.going.contains(name) && !removals.needed.contains(name);
+        let want = if may_go || !is_here { Want::Gone } else { Want::Keep };
+        self.standings.contains_key(name).then(|| self.told(name, want))
+    }
+
+    fn told(&self, name: &AppName, want: Want) -> Target {
+        Target { commit: self.touched.get(name).cloned(), ..Target::new(want) }
+    }
+
+    fn by_hand(&self, name: &AppName) -> Option<Target> {
+        let change = self.words.by_hand.get(name)?;
+        let want = change.app.clone().map_or(Want::Gone, |app| Want::Run(Arc::new(app)));
+        Some(Target { manual: true, ..self.told(name, want) })
+    }
+
+    /// The dependencies that are on this node and not there yet.
+    fn unmet(&self, app: &DesiredApp, desired: &Desired) -> BTreeSet<AppName> {
+        let is_here = |name: &&AppName| desired.apps.contains_key(*name) || desired.invalid.contains_key(*name);
+        let is_satisfied = |name: &AppName| self.standings.get(name).is_some_and(|standing| standing.satisfied);
+        app.spec.depends_on.iter().filter(is_here).filter(|name| !is_satisfied(name)).cloned().collect()
+    }
+}
+
+/// The apps that a plan removes.
+struct Removals {
+    going: BTreeSet<AppName>,
+    /// Those that another one, which goes as well and is still there, depends on.
+    needed: BTreeSet<AppName>,
+}
+
+impl Removals {
+    fn of(plan: &Plan, standings: &BTreeMap<AppName, Standing>) -> Self {
+        let name_of = |action: &Action| if let Action::Remove { app, .. } = action { Some(app.clone()) } else { None };
+        let going: BTreeSet<AppName> = plan.actions.iter().filter_map(name_of).collect();
+        let still_there = going.iter().filter_map(|name| standings.get(name)?.applied.as_ref());
+        let needed = still_there.flat_map(|app| app.spec.depends_on.iter().cloned()).collect();
+        Self { going, needed }
+    }
+}
+
+/// A mistake as an app's `last_error`.
+fn app_error(mistake: &SpecError, at: &str) -> AppError {
+    AppError {
+        code: mistake.code.clone(),
+        message: format!("{}:{}:{}: {}", mistake.file, mistake.line, mistake.column, mistake.message),
+        file: Some(mistake.file.clone()),
+        line: Some(mistake.line),
+        column: Some(mistake.column),
+        at: at.to_owned(),
+    }
+}

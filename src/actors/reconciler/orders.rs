@@ -1,0 +1,131 @@
+//! Operators' words about apps: what they mean for the ledger. Pure.
+
+use std::sync::Arc;
+
+use super::ledger::{ByHand, Ledger, Until};
+use crate::names::{AppName, CommitId, Version};
+use crate::specs::DesiredApp;
+use crate::specs::app_spec::{Sha256, Source};
+
+/// An operator's word about apps.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Order {
+    /// A change by hand, beside git.
+    Manual { change: ManualOrder, until: Until },
+    /// Stop applying git to an app, or to the node.
+    Suspend { app: Option<AppName>, until: Until },
+    /// Apply it again.
+    Resume { app: Option<AppName> },
+    /// The mass removal of the accepted commit is meant.
+    AcceptPrune,
+}
+
+/// A change by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ManualOrder {
+    /// Run this.
+    Deploy(Box<DesiredApp>),
+    /// Run another version of what runs.
+    Upgrade { app: AppName, version: Version, sha256: Option<String> },
+    /// Take it off the node.
+    Remove { app: AppName },
+}
+
+/// What an order did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrderReply {
+    /// The apps that it is about; empty: the node.
+    pub apps: Vec<AppName>,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OrderError {
+    #[error("there is no app `{0}` on this node")]
+    NoSuchApp(AppName),
+    #[error("nothing runs of `{0}` that could be upgraded")]
+    NothingRuns(AppName),
+    #[error("no mass removal waits for a word")]
+    NothingBlocked,
+    #[error("`{0}` has a source that needs a digest: give --sha256")]
+    NeedsDigest(AppName),
+}
+
+/// How a reconcile went, as far as the reconciler knows; the outcome of each action is on the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub commit: Option<CommitId>,
+    pub actions: Vec<(&'static str, AppName)>,
+}
+
+/// Notes an order in the ledger.
+pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, OrderError> {
+    match order {
+        Order::Manual { change, until } => by_hand(change, until, ledger),
+        Order::Suspend { app: None, until } => {
+            ledger.words.node_suspended = Some(until);
+            Ok(OrderReply { apps: Vec::new() })
+        }
+        Order::Suspend { app: Some(app), until } => {
+            known(&app, ledger)?;
+            ledger.words.suspended.insert(app.clone(), until);
+            Ok(OrderReply { apps: vec![app] })
+        }
+        Order::Resume { app: None } => {
+            ledger.words.node_suspended = None;
+            ledger.words.suspended.clear();
+            Ok(OrderReply { apps: Vec::new() })
+        }
+        Order::Resume { app: Some(app) } => {
+            known(&app, ledger)?;
+            ledger.words.suspended.remove(&app);
+            Ok(OrderReply { apps: vec![app] })
+        }
+        Order::AcceptPrune => {
+            let blocked = ledger.decide().blocked.ok_or(OrderError::NothingBlocked)?;
+            ledger.words.accepted_prune = Some(blocked.commit);
+            Ok(OrderReply { apps: blocked.apps })
+        }
+    }
+}
+
+fn by_hand(change: ManualOrder, until: Until, ledger: &mut Ledger) -> Result<OrderReply, OrderError> {
+    let (name, app) = match change {
+        ManualOrder::Deploy(app) => (app.spec.name.clone(), Some(*app)),
+        ManualOrder::Remove { app } => {
+            known(&app, ledger)?;
+            (app, None)
+        }
+        ManualOrder::Upgrade { app, version, sha256 } => {
+            known(&app, ledger)?;
+            let applied = ledger.standings.get(&app).and_then(|standing| standing.applied.clone());
+            let applied = applied.ok_or_else(|| OrderError::NothingRuns(app.clone()))?;
+            let upgraded = another_version(&applied, version, sha256)?;
+            (app, Some(upgraded))
+        }
+    };
+    ledger.words.by_hand.insert(name.clone(), ByHand { app, until });
+    Ok(OrderReply { apps: vec![name] })
+}
+
+fn another_version(applied: &Arc<DesiredApp>, version: Version, sha256: Option<String>) -> Result<DesiredApp, OrderError> {
+    let mut app = DesiredApp::clone(applied);
+    app.spec.version = version;
+    match (&mut app.spec.source, sha256) {
+        (Some(Source::Release { sha256, .. }), Some(digest)) => *sha256 = Sha256::One(digest),
+        (Some(Source::Release { .. }), None) => return Err(OrderError::NeedsDigest(app.spec.name)),
+        _ => {}
+    }
+    let artefact = app.artefact.clone();
+    let parts: Vec<&str> = artefact.iter().map(AsRef::as_ref).collect();
+    app.digest = app.spec.digest(&parts);
+    Ok(app)
+}
+
+fn known(app: &AppName, ledger: &Ledger) -> Result<(), OrderError> {
+    let is_desired = ledger.desired.as_ref().is_some_and(|accepted| {
+        accepted.desired.apps.contains_key(app) || accepted.desired.invalid.contains_key(app)
+    });
+    let is_known = is_desired || ledger.standings.contains_key(app) || ledger.words.by_hand.contains_key(app);
+    if is_known { Ok(()) } else { Err(OrderError::NoSuchApp(app.clone())) }
+}

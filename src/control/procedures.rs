@@ -1,0 +1,150 @@
+//! What each procedure does. Looking reads the boards and never waits for an actor; changing sends a message.
+
+pub(crate) mod doctor;
+pub(crate) mod manual;
+pub(crate) mod reconcile;
+pub(crate) mod show;
+pub(crate) mod streams;
+pub(crate) mod tree;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use crate::actors::apps::Apps;
+use crate::actors::board::Board;
+use crate::actors::directory::Directory;
+use crate::actors::node_board::NodeBoard;
+use crate::actors::repo_watcher::SharedClone;
+use crate::names::AppName;
+use crate::rpc::procedures::{ConfigValue, CurrentReply, ManagedApp};
+use crate::rpc::{RpcError, RpcErrorCode};
+use crate::specs::NodeFacts;
+use crate::status::headline::{Headline, Surroundings, headline};
+use crate::status::{AppState, MeshStatus, NodeStatus};
+use crate::node::NodeSettings;
+use crate::supervisor::SupervisorRef;
+use crate::telemetry::EventSink;
+
+/// What procedures work with.
+pub(crate) struct NodeContext {
+    pub settings: NodeSettings,
+    pub facts: Arc<NodeFacts>,
+    pub started: Instant,
+    pub board: Arc<Board>,
+    pub node_board: Arc<NodeBoard>,
+    pub apps: Apps,
+    pub directory: Arc<Directory>,
+    pub clone: SharedClone,
+    pub events: Arc<dyn EventSink>,
+    /// The configuration in force, for `config show`.
+    pub config_values: Vec<ConfigValue>,
+    /// The root of the supervision tree, once it has started.
+    pub root: OnceLock<SupervisorRef>,
+}
+
+impl NodeContext {
+    /// The node's headline.
+    pub fn status(&self) -> NodeStatus {
+        let source = self.node_board.source();
+        let specs = self.node_board.specs();
+        let found = self.headline();
+        NodeStatus {
+            node: self.settings.name.to_string(),
+            peer_id: None,
+            status: found.status,
+            reason: found.reason,
+            blocked: source.blocked.or(specs.blocked),
+            last_commit: specs.accepted.map(|facts| facts.id),
+            branch: self.settings.repo.branch.to_string(),
+            repo_url: self.settings.repo.url.to_string(),
+            app_count: found.app_count,
+            healthy_count: found.healthy_count,
+            failed_count: found.failed_count,
+            pending_count: found.pending_count,
+            last_reconcile: self.node_board.last_reconcile(),
+            mesh: MeshStatus { state: "off".to_owned(), peers: 0 },
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs(),
+        }
+    }
+
+    /// The root of the supervision tree.
+    pub fn root(&self) -> Option<SupervisorRef> {
+        self.root.get().cloned()
+    }
+
+    /// The headline alone.
+    pub fn headline(&self) -> Headline {
+        let source = self.node_board.source();
+        let specs = self.node_board.specs();
+        let store_error = self.node_board.store_error();
+        let stray = specs.desired.as_ref().and_then(|desired| {
+            desired.mistakes.iter().find(|mistake| mistake.app.is_none()).map(ToString::to_string)
+        });
+        let surroundings = Surroundings {
+            has_specs: specs.accepted.is_some(),
+            has_reconciled: self.node_board.last_reconcile().is_some(),
+            source_error: source.error.as_deref().or(specs.error.as_deref()),
+            blocked: source.blocked.as_ref().or(specs.blocked.as_ref()),
+            stray_mistake: stray.as_deref(),
+            is_suspended: self.node_board.is_suspended(),
+            store_error: store_error.as_deref(),
+        };
+        headline(self.board.all().values().map(AsRef::as_ref), surroundings)
+    }
+
+    /// All apps.
+    pub fn state(&self) -> BTreeMap<AppName, AppState> {
+        self.board.all().into_iter().map(|(name, state)| (name, AppState::clone(&state))).collect()
+    }
+
+    /// What a caller needs to plan by itself.
+    pub fn current(&self) -> CurrentReply {
+        let managed = |name: &AppName| {
+            let posted = self.board.posted(name)?;
+            let applied = posted.record.applied.as_deref().cloned()?;
+            Some(ManagedApp { applied, is_held: posted.state.sync == crate::status::SyncState::Suspended || posted.state.manual })
+        };
+        CurrentReply {
+            node: self.settings.name.to_string(),
+            labels: self.facts.labels.clone(),
+            data_dir: self.facts.data_dir.clone(),
+            apps_dir: self.settings.apps_dir.clone(),
+            runtimes: self.facts.runtimes.iter().cloned().collect(),
+            factories: self.facts.factories.iter().cloned().collect(),
+            prune_max: self.settings.prune_share_max,
+            apps: self.board.all().keys().filter_map(managed).collect(),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config_values(&self) -> Vec<ConfigValue> {
+        self.config_values.clone()
+    }
+
+    /// The app that `text` names.
+    ///
+    /// # Errors
+    /// When there is none: with the nearest name as help.
+    pub fn app(&self, text: &str) -> Result<AppName, RpcError> {
+        let known = self.board.all();
+        if let Some((name, _)) = known.get_key_value(text) {
+            return Ok(name.clone());
+        }
+        let node = &self.settings.name;
+        let error = RpcError::new(RpcErrorCode::NotFound, format!("no app `{}` on {node}", crate::names::shown(text)));
+        let near = known.keys().map(|name| (strsim::jaro_winkler(name.as_str(), text), name));
+        let nearest = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+        Err(match nearest {
+            Some((_, name)) => error.help(format!("did you mean `{name}`?")),
+            None => error.help("`osier apps` lists them"),
+        })
+    }
+}
+
+/// An actor did not answer: it is being restarted, or the node stops.
+pub(crate) fn unavailable(role: &str) -> RpcError {
+    RpcError::new(RpcErrorCode::Unavailable, format!("the {role} does not answer; it may be restarting"))
+        .help("try again in a moment")
+}

@@ -1,0 +1,95 @@
+//! What operators do by hand: deploy, upgrade and remove beside git; restart, stop and start; suspend and resume.
+
+use std::sync::Arc;
+
+use ractor::rpc::CallResult;
+
+use super::{NodeContext, unavailable};
+use crate::actors::reconciler::{Patience, ManualOrder, Order, OrderReply, ReconcilerMsg, Until};
+use crate::clock::now_ms;
+use crate::names::AppName;
+use crate::rpc::procedures::{
+    ActionReply, DeployRequest, Nothing, OperateRequest, Operation, RemoveRequest, SuspendRequest, UpgradeRequest,
+};
+use crate::rpc::{RpcError, RpcErrorCode};
+
+/// Hands an operator's word to the reconciler.
+pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply, RpcError> {
+    let reconciler = node.directory.reconciler.get().ok_or_else(|| unavailable("reconciler"))?;
+    match reconciler.call(|reply| ReconcilerMsg::Order { order, reply }, None).await {
+        Ok(CallResult::Success(Ok(reply))) => Ok(reply),
+        Ok(CallResult::Success(Err(error))) => Err(RpcError::new(RpcErrorCode::Refused, error.to_string())),
+        _ => Err(unavailable("reconciler")),
+    }
+}
+
+fn until(hold_ms: Option<u64>) -> Until {
+    hold_ms.map_or(Until::NextReconcile, |hold_ms| Until::At(now_ms().saturating_add(hold_ms)))
+}
+
+async fn by_hand(
+    node: &NodeContext,
+    verb: &str,
+    change: ManualOrder,
+    hold_ms: Option<u64>,
+) -> Result<ActionReply, RpcError> {
+    let reply = order(node, Order::Manual { change, until: until(hold_ms) }).await?;
+    super::reconcile::settle(node, Patience::UntilSettled).await?;
+    let app = reply.apps.first().ok_or_else(|| unavailable("reconciler"))?;
+    Ok(super::reconcile::outcome(verb, app, node.board.get(app).as_deref()))
+}
+
+/// Deploys a spec by hand. Its mistakes come back as one refusal that names them all.
+pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> Result<ActionReply, RpcError> {
+    let app = crate::specs::load::single(&request.file, request.text.as_bytes(), &node.facts).map_err(|mistakes| {
+        let text: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let help = mistakes.first().map(|mistake| mistake.help.clone()).unwrap_or_default();
+        RpcError::new(RpcErrorCode::Refused, text.join("\n")).help(help)
+    })?;
+    by_hand(node, "deploy", ManualOrder::Deploy(Box::new(app)), request.hold_ms).await
+}
+
+/// Gives an app another version by hand.
+pub(crate) async fn upgrade(node: &Arc<NodeContext>, request: UpgradeRequest) -> Result<ActionReply, RpcError> {
+    let app = node.app(&request.app)?;
+    let change = ManualOrder::Upgrade { app, version: request.version, sha256: request.sha256 };
+    by_hand(node, "upgrade", change, request.hold_ms).await
+}
+
+/// Takes an app off the node by hand.
+pub(crate) async fn remove(node: &Arc<NodeContext>, request: RemoveRequest) -> Result<ActionReply, RpcError> {
+    let app = node.app(&request.app)?;
+    by_hand(node, "remove", ManualOrder::Remove { app }, request.hold_ms).await
+}
+
+/// Restarts, stops or starts one app or all, at the same time, and waits for each.
+pub(crate) async fn operate(node: &Arc<NodeContext>, request: OperateRequest) -> Result<Vec<ActionReply>, RpcError> {
+    let apps: Vec<AppName> = match &request.app {
+        Some(name) => vec![node.app(name)?],
+        None => node.board.all().into_keys().collect(),
+    };
+    let operation = request.operation;
+    let verb = match operation {
+        Operation::Restart => "restart",
+        Operation::Stop => "stop",
+        Operation::Start => "start",
+    };
+    let all = apps.into_iter().map(|app| async move {
+        let error = node.apps.operate(&app, operation).await.err();
+        let result = if error.is_some() { "error" } else { "ok" }.to_owned();
+        ActionReply { action: verb.to_owned(), app, result, error }
+    });
+    Ok(futures::future::join_all(all).await)
+}
+
+/// Stops or resumes applying git to one app or to the node.
+pub(crate) async fn suspend(node: &Arc<NodeContext>, request: SuspendRequest) -> Result<Nothing, RpcError> {
+    let app = match &request.app {
+        Some(name) => Some(node.app(name)?),
+        None => None,
+    };
+    let until = request.for_ms.map_or(Until::Revoked, |for_ms| Until::At(now_ms().saturating_add(for_ms)));
+    let word = if request.suspend { Order::Suspend { app, until } } else { Order::Resume { app } };
+    order(node, word).await?;
+    Ok(Nothing {})
+}

@@ -1,0 +1,32 @@
+//! Streams: an app's output, what happened, and a nudge whenever something changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::NodeContext;
+use crate::control::server::Items;
+use crate::control::wire::encode;
+use crate::rpc::procedures::{EventsRequest, LogsRequest, Nothing};
+use crate::rpc::{RpcError, RpcErrorCode};
+
+/// Watchers are woken at most so often.
+const NUDGE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Sends one item; `false`: nobody reads any more.
+async fn send<T: serde::Serialize>(items: &Items, item: &T) -> Result<bool, RpcError> {
+    let body = encode(item).map_err(|error| RpcError::new(RpcErrorCode::Failed, error.to_string()))?;
+    Ok(items.send(body).await)
+}
+
+/// A nudge now and whenever the node or an app may have changed.
+pub(crate) async fn watch(node: &Arc<NodeContext>, items: Items) -> Result<(), RpcError> {
+    let mut changes = node.node_board.changes();
+    while send(&items, &Nothing {}).await? {
+        tokio::time::sleep(NUDGE_INTERVAL).await;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            () = items.closed() => break,
+        }
+    }
+    Ok(())
+}

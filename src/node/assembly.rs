@@ -1,0 +1,241 @@
+//! Puts a node together: the services that actors share, and the supervision tree over them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{NodeError, NodeSettings};
+use crate::actors::app::{AppServices, SteadyClock};
+use crate::actors::apps::Apps;
+use crate::actors::board::Board;
+use crate::actors::directory::Directory;
+use crate::actors::memory::{CloneArtefacts, CloneReader};
+use crate::actors::node_board::NodeBoard;
+use crate::actors::reconciler::{Memory, Reconciler, ReconcilerMsg, ReconcilerServices};
+use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherServices};
+use crate::control::procedures::NodeContext;
+use crate::lifecycle::AppRecord;
+use crate::names::AppName;
+use crate::runtime::Runtimes;
+use crate::source::folder::Folders;
+use crate::specs::NodeFacts;
+use crate::supervisor::{
+    Blueprint, ChildSpec, Consequence, DynamicFlags, DynamicSupervisor, Flags, Notice, Observer, Strategy, SupervisorRef,
+};
+use crate::telemetry::{Event, EventSink};
+
+/// Restarts that the node and its core allow before they give up: an actor that cannot live is a bug, and the operator
+/// has to hear of it; a burst of kills is not.
+const CORE_INTENSITY: u32 = 20;
+/// The same for all app actors together: each is one app's, and a node may have thousands.
+const APPS_INTENSITY: u32 = 1_000;
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What a node is made of, beside its settings.
+pub(super) struct Parts {
+    pub settings: NodeSettings,
+    pub facts: NodeFacts,
+    pub runtimes: Runtimes,
+    pub events: Arc<dyn EventSink>,
+    pub records: Arc<dyn crate::actors::app::AppRecords>,
+    pub known: BTreeMap<AppName, AppRecord>,
+    pub memory: Arc<dyn Memory>,
+    pub node_board: Arc<NodeBoard>,
+    /// Children of the root beside the core: the store, the telemetry router, doors.
+    pub before_core: Vec<ChildSpec>,
+}
+
+/// A node whose tree runs.
+pub(super) struct Running {
+    pub root: SupervisorRef,
+    pub context: Arc<NodeContext>,
+}
+
+/// Builds the services, then the tree over them.
+///
+/// # Errors
+/// When an actor of the tree does not start; those before it are stopped again.
+pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) -> Result<Running, NodeError> {
+    let directory = Arc::new(Directory::default());
+    let facts = Arc::new(parts.facts);
+    let clone = SharedClone::new(parts.settings.repo.clone(), parts.settings.data_dir.join("repo"));
+    let folders = Folders::at(parts.settings.data_dir.join("artefacts"));
+    let board = Arc::new(Board::default());
+    let reported = directory.clone();
+    let node_board = parts.node_board.clone();
+    let app_services = Arc::new(AppServices {
+        node: parts.settings.name.clone(),
+        data_dir: parts.settings.data_dir.clone(),
+        runtimes: parts.runtimes,
+        events: parts.events.clone(),
+        records: parts.records,
+        board: board.clone(),
+        report: Arc::new(move |report| {
+            node_board.touch();
+            // A reconciler that is being restarted asks every app anew.
+            let _ = reported.reconciler.cast(ReconcilerMsg::AppChanged(report));
+        }),
+        artefacts: Arc::new(CloneArtefacts {
+            clone: clone.clone(),
+            folders: folders.clone(),
+            allowed: parts.settings.source_paths.clone(),
+        }),
+        clock: SteadyClock::default(),
+        turns: crate::actors::app::Turns::default(),
+    });
+    let apps = Apps::new(app_services, parts.known);
+    let applied = directory.clone();
+    let reconciler = Arc::new(ReconcilerServices {
+        apps: apps.clone(),
+        specs: Arc::new(CloneReader {
+            clone: clone.clone(),
+            apps_dir: parts.settings.apps_dir.clone(),
+            facts: facts.clone(),
+        }),
+        board: parts.node_board.clone(),
+        events: parts.events.clone(),
+        memory: parts.memory,
+        prune_share_max: parts.settings.prune_share_max,
+        applied: Arc::new(move |commit| drop(applied.repo_watcher.cast(WatcherMsg::Applied(commit)))),
+        folders,
+    });
+    let handed_on = directory.clone();
+    let watcher = Arc::new(WatcherServices {
+        clone: clone.clone(),
+        interval: parts.settings.interval,
+        board: parts.node_board.clone(),
+        events: parts.events.clone(),
+        commits: Arc::new(move |facts, is_manual| {
+            drop(handed_on.reconciler.cast(ReconcilerMsg::Commit { facts, is_manual }));
+        }),
+    });
+    let tree = Tree { directory: directory.clone(), apps: apps.clone(), reconciler, watcher, events: parts.events.clone() };
+    let context = Arc::new(NodeContext {
+        settings: parts.settings,
+        facts: facts.clone(),
+        started: Instant::now(),
+        board,
+        node_board: parts.node_board,
+        apps,
+        directory,
+        clone,
+        events: parts.events,
+        root: std::sync::OnceLock::new(),
+    });
+    let root = tree.start(parts.before_core, parent).await?;
+    let _ = context.root.set(root.clone());
+    Ok(Running { root, context })
+}
+
+/// What the supervision tree is made of, again and again.
+#[derive(Clone)]
+struct Tree {
+    directory: Arc<Directory>,
+    apps: Apps,
+    reconciler: Arc<ReconcilerServices>,
+    watcher: Arc<WatcherServices>,
+    events: Arc<dyn EventSink>,
+}
+
+impl Tree {
+    async fn start(self, before_core: Vec<ChildSpec>, parent: Option<ractor::ActorCell>) -> Result<SupervisorRef, NodeError> {
+        let flags = Flags::new(Strategy::OneForOne).intensity(CORE_INTENSITY, PERIOD);
+        let root = Blueprint::new(flags).children(before_core).observer(self.observer("")).child(self.core());
+        Ok(root.start(parent).await?)
+    }
+
+    /// Whoever comes later knows those before it: when the apps' supervisor dies, the reconciler and the watcher begin
+    /// anew as well, and hand every app its target again.
+    fn core(self) -> ChildSpec {
+        ChildSpec::supervisor("core", move || {
+            let flags = Flags::new(Strategy::RestForOne).intensity(CORE_INTENSITY, PERIOD);
+            let core = Blueprint::new(flags).observer(self.observer("core/"));
+            Ok(Some(core.child(self.apps()).child(self.reconciler()).child(self.repo_watcher())))
+        })
+    }
+
+    fn apps(&self) -> ChildSpec {
+        let flags = DynamicFlags {
+            intensity: APPS_INTENSITY,
+            period: PERIOD,
+            observer: Some(self.observer("core/apps/")),
+        };
+        let apps = self.apps.clone();
+        ChildSpec::dynamic("apps", flags).on_start(move |child| {
+            if let Some(supervisor) = child.info::<DynamicSupervisor>() {
+                apps.supervised_by(supervisor);
+            }
+        })
+    }
+
+    fn reconciler(&self) -> ChildSpec {
+        let (services, directory) = (self.reconciler.clone(), self.directory.clone());
+        ChildSpec::actor("reconciler", move || (Reconciler, services.clone()))
+            .on_start(move |child| directory.reconciler.set(child.cell().clone().into()))
+    }
+
+    fn repo_watcher(&self) -> ChildSpec {
+        let (services, directory) = (self.watcher.clone(), self.directory.clone());
+        ChildSpec::actor("repo_watcher", move || (RepoWatcher, services.clone()))
+            .on_start(move |child| directory.repo_watcher.set(child.cell().clone().into()))
+    }
+
+    /// Tells of actors that ended unasked.
+    fn observer(&self, above: &'static str) -> Observer {
+        let events = self.events.clone();
+        Arc::new(move |notice| {
+            if let Notice::Exited { child, reason, restarts, consequence: Consequence::Restart } = notice {
+                tracing::warn!(actor = %format_args!("{above}{child}"), %reason, restarts, "an actor ended unasked");
+                let path = format!("{above}{child}");
+                events.emit(Event::ActorExited { path, reason: reason.to_string(), restarts: *restarts });
+            }
+        })
+    }
+}
+
+/// Makes a node from what a builder collected and starts it.
+pub(super) async fn start(builder: NodeBuilder) -> Result<NodeHandle, NodeError> {
+    let settings = builder.settings()?;
+    let own = builder.own_runtimes();
+    let mut facts = NodeFacts::of_this_machine(
+        settings.name.clone(),
+        settings.labels.clone(),
+        settings.data_dir.to_string_lossy().into_owned(),
+    );
+    facts.runtimes = own;
+    let mut runtimes = builder.runtimes;
+    if !runtimes.contains_key("process") {
+        runtimes.insert("process".to_owned(), Arc::new(processes(&settings)));
+    }
+    let forgetful = Arc::new(Forgetful::default());
+    let parts = Parts {
+        facts,
+        runtimes,
+        events: Arc::new(Silent),
+        records: forgetful.clone(),
+        known: BTreeMap::new(),
+        memory: forgetful,
+        node_board: Arc::default(),
+        before_core: Vec::new(),
+        settings,
+    };
+    let running = assemble(parts, builder.parent).await?;
+    Ok(NodeHandle { root: running.root, context: running.context })
+}
+
+fn processes(settings: &NodeSettings) -> ProcessRuntime {
+    ProcessRuntime::open(settings)
+}
+
+#[derive(Default)]
+struct Forgetful(std::sync::Mutex<OperatorWords>);
+impl crate::actors::app::AppRecords for Forgetful {
+    fn save(&self, _: &AppName, _: Arc<AppRecord>) {}
+    fn forget(&self, _: &AppName) {}
+}
+impl Memory for Forgetful {
+    fn words(&self) -> OperatorWords { self.0.lock().unwrap().clone() }
+    fn save_words(&self, words: &OperatorWords) { *self.0.lock().unwrap() = words.clone(); }
+}
+struct Silent;
+impl EventSink for Silent { fn emit(&self, event: Event) { tracing::info!(?event); } }
