@@ -1,8 +1,8 @@
 //! The actors of a node. Each is thin: it takes messages, asks pure code what to do, and starts effects.
 
 pub mod app;
-pub mod board;
 pub(crate) mod apps;
+pub mod board;
 pub(crate) mod directory;
 pub(crate) mod memory;
 pub(crate) mod node_board;

@@ -29,6 +29,7 @@ pub mod actors;
 
 // Floor 4: the node and its doors.
 pub mod control;
+pub mod node;
 
 // Floor 5: the command line.
 pub mod cli;

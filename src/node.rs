@@ -5,12 +5,13 @@
 
 mod assembly;
 mod builder;
+pub mod daemon;
 mod handle;
 mod settings;
 
 pub use builder::{Git, NodeBuilder};
 pub use handle::NodeHandle;
-pub use settings::{KeeperProgram, NodeSettings, ProcessSettings};
+pub use settings::{NodeSettings, ProcessSettings};
 
 /// A node that is to be; see [`Node::builder`].
 #[derive(Debug)]
@@ -34,6 +35,9 @@ pub enum NodeError {
     /// The data directory cannot be used, or another node uses it.
     #[error("{0}")]
     DataDir(String),
+    /// The control socket cannot be opened.
+    #[error("{0}")]
+    Door(String),
     /// An actor of the tree does not start.
     #[error("the node does not start: {0}")]
     Start(#[from] crate::supervisor::StartError),

@@ -11,6 +11,7 @@ use tracing::error;
 use super::app::{AppActor, AppArguments, AppMsg, AppServices, FirstLook};
 use crate::lifecycle::{AppRecord, Operation, Target};
 use crate::names::AppName;
+use crate::status::Usage;
 use crate::supervisor::{AdminError, ChildSpec, DynamicSupervisor, Restart, Shutdown, Started};
 
 /// The app actors of a node. Cheap to clone; all copies are the same.
@@ -27,7 +28,12 @@ struct Book {
 impl Apps {
     /// Those that work with `services`; `known`: what the store remembers of them.
     pub fn new(services: Arc<AppServices>, known: BTreeMap<AppName, AppRecord>) -> Self {
-        Self(Arc::new(Book { services, addresses: DashMap::new(), supervisor: RwLock::default(), known }))
+        Self(Arc::new(Book {
+            services,
+            addresses: DashMap::new(),
+            supervisor: RwLock::default(),
+            known,
+        }))
     }
 
     /// A new incarnation of the `apps` supervisor: it has no children yet.
@@ -38,23 +44,39 @@ impl Apps {
 
     /// The `apps` supervisor.
     pub fn supervisor(&self) -> Option<DynamicSupervisor> {
-        self.0.supervisor.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .supervisor
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// What runs and what is remembered of every app: from the board, and from the store for those that have not been
     /// started since the daemon was.
     pub fn known(&self) -> BTreeMap<AppName, Arc<AppRecord>> {
-        let mut known: BTreeMap<_, _> =
-            self.0.known.iter().map(|(name, record)| (name.clone(), Arc::new(record.clone()))).collect();
+        let mut known: BTreeMap<_, _> = self
+            .0
+            .known
+            .iter()
+            .map(|(name, record)| (name.clone(), Arc::new(record.clone())))
+            .collect();
         for name in self.0.services.board.all().into_keys() {
-            known.extend(self.0.services.board.posted(&name).map(|posted| (name, posted.record)));
+            known.extend(
+                self.0
+                    .services
+                    .board
+                    .posted(&name)
+                    .map(|posted| (name, posted.record)),
+            );
         }
         known
     }
 
     /// Starts an app's actor, unless it is there.
     pub async fn start(&self, name: &AppName, first_look: FirstLook) {
-        let Some(supervisor) = self.supervisor() else { return };
+        let Some(supervisor) = self.supervisor() else {
+            return;
+        };
         let arguments = AppArguments {
             name: name.clone(),
             services: self.0.services.clone(),
@@ -99,11 +121,21 @@ impl Apps {
         }
     }
 
+    /// What an app's tree uses now, where its runtime can tell.
+    pub async fn usage(&self, name: &AppName) -> Option<Usage> {
+        self.0.services.usage(name).await
+    }
+
     /// Restarts, stops or starts an app by hand; resolves when it is done.
     pub async fn operate(&self, name: &AppName, command: Operation) -> Result<(), String> {
         let address = self.0.addresses.get(name).map(|entry| entry.value().clone());
-        let Some(actor) = address else { return Err(format!("{name} has no actor now; try again in a moment")) };
-        match actor.call(|reply| AppMsg::Operator { command, reply }, None).await {
+        let Some(actor) = address else {
+            return Err(format!("{name} has no actor now; try again in a moment"));
+        };
+        match actor
+            .call(|reply| AppMsg::Operator { command, reply }, None)
+            .await
+        {
             Ok(CallResult::Success(done)) => done.map_err(|error| error.to_string()),
             _ => Err(format!("the actor of {name} was restarted meanwhile; try again")),
         }

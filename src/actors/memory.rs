@@ -22,7 +22,11 @@ pub(crate) struct CloneReader {
 }
 
 impl SpecReader for CloneReader {
-    fn read(&self, commit: CommitId, mut cache: SpecCache) -> BoxFuture<'static, (Result<Arc<Desired>, ReadError>, SpecCache)> {
+    fn read(
+        &self,
+        commit: CommitId,
+        mut cache: SpecCache,
+    ) -> BoxFuture<'static, (Result<Arc<Desired>, ReadError>, SpecCache)> {
         let (clone, apps_dir, facts) = (self.clone.clone(), self.apps_dir.clone(), self.facts.clone());
         Box::pin(async move {
             let opened = async { clone.get().await?.tree(commit).await };
@@ -36,7 +40,10 @@ impl SpecReader for CloneReader {
             });
             // A panic in a parser is a bug, and still no reason to stop: nothing of the commit is used.
             read.await.unwrap_or_else(|crash| {
-                (Err(ReadError::Git(format!("reading the specs crashed: {crash}"))), SpecCache::default())
+                (
+                    Err(ReadError::Git(format!("reading the specs crashed: {crash}"))),
+                    SpecCache::default(),
+                )
             })
         })
     }
@@ -53,13 +60,19 @@ pub(crate) struct CloneArtefacts {
 impl Artefacts for CloneArtefacts {
     fn fetch(&self, app: Arc<DesiredApp>) -> FetchFuture {
         let Some(Source::Path { path }) = &app.spec.source else {
-            return Box::pin(std::future::ready(Err(failed("unsupported", "this release fetches path sources only".into()))));
+            return Box::pin(std::future::ready(Err(failed(
+                "unsupported",
+                "this release fetches path sources only".into(),
+            ))));
         };
         if path.starts_with('/') {
             return Box::pin(std::future::ready(allowed_folder(path, &self.allowed)));
         }
         let Some(id) = app.artefact.clone() else {
-            let why = format!("{}: source path `{path}` has no folder in the repository", app.file);
+            let why = format!(
+                "{}: source path `{path}` has no folder in the repository",
+                app.file
+            );
             return Box::pin(std::future::ready(Err(failed("not_found", why))));
         };
         let place = self.folders.place(&id);
@@ -68,10 +81,17 @@ impl Artefacts for CloneArtefacts {
         }
         let (clone, folders) = (self.clone.clone(), self.folders.clone());
         Box::pin(async move {
-            let clone = clone.get().await.map_err(|error| failed("repository", error.to_string()))?;
-            let tree = any_tree(&clone).await.map_err(|error| failed("repository", error.to_string()))?;
+            let clone = clone
+                .get()
+                .await
+                .map_err(|error| failed("repository", error.to_string()))?;
+            let tree = any_tree(&clone)
+                .await
+                .map_err(|error| failed("repository", error.to_string()))?;
             let written = tokio::task::spawn_blocking(move || folders.write_out(&tree, &id));
-            let written = written.await.map_err(|crash| failed("crashed", crash.to_string()))?;
+            let written = written
+                .await
+                .map_err(|crash| failed("crashed", crash.to_string()))?;
             written.map_err(|error| failed("unwritable", error.to_string()))
         })
     }
@@ -88,15 +108,26 @@ async fn any_tree(clone: &GitRepository) -> Result<CommitTree, GitError> {
 
 /// An absolute folder, if the node's configuration allows it. Links are resolved first, so that none leads out.
 fn allowed_folder(path: &str, allowed: &[PathBuf]) -> Result<PathBuf, ArtefactError> {
-    let real = std::fs::canonicalize(path).map_err(|error| failed("not_found", format!("{path}: {error}")))?;
-    let is_allowed = allowed.iter().filter_map(|root| std::fs::canonicalize(root).ok()).any(|root| real.starts_with(root));
+    let real =
+        std::fs::canonicalize(path).map_err(|error| failed("not_found", format!("{path}: {error}")))?;
+    let is_allowed = allowed
+        .iter()
+        .filter_map(|root| std::fs::canonicalize(root).ok())
+        .any(|root| real.starts_with(root));
     if !is_allowed {
         let why = format!("{path} is not below a folder that `[sources] paths` allows");
         return Err(failed("not_allowed", why));
     }
-    if real.is_dir() { Ok(real) } else { Err(failed("not_found", format!("{path} is no folder"))) }
+    if real.is_dir() {
+        Ok(real)
+    } else {
+        Err(failed("not_found", format!("{path} is no folder")))
+    }
 }
 
 fn failed(code: &str, message: String) -> ArtefactError {
-    ArtefactError { code: format!("osier::source::{code}"), message }
+    ArtefactError {
+        code: format!("osier::source::{code}"),
+        message,
+    }
 }

@@ -98,7 +98,12 @@ impl NodeBoard {
     /// For the reconciler alone.
     pub fn set_reconcile(&self, duration_ms: u64, error: Option<String>) {
         let result = if error.is_some() { "error" } else { "ok" }.to_owned();
-        *lock(&self.reconcile) = Some(LastReconcile { at: rfc3339(now_ms()), duration_ms, result, error });
+        *lock(&self.reconcile) = Some(LastReconcile {
+            at: rfc3339(now_ms()),
+            duration_ms,
+            result,
+            error,
+        });
         self.touch();
     }
 

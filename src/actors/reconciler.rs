@@ -31,15 +31,32 @@ pub(crate) enum ReconcilerMsg {
     /// An app actor reports a transition, or that it has (re)started and needs its target.
     AppChanged(AppReport),
     /// Answer with what was done, when so much of it is done.
-    Settle { patience: Patience, reply: RpcReplyPort<Report> },
+    Settle {
+        patience: Patience,
+        reply: RpcReplyPort<Report>,
+    },
     /// Say what a reconcile to this commit would do.
-    Diff { commit: CommitId, reply: RpcReplyPort<Result<Diff, String>> },
+    Diff {
+        commit: CommitId,
+        reply: RpcReplyPort<Result<Diff, String>>,
+    },
     /// A commit for a diff was read.
-    Compare { commit: CommitId, desired: Arc<Desired>, reply: RpcReplyPort<Result<Diff, String>> },
+    Compare {
+        commit: CommitId,
+        desired: Arc<Desired>,
+        reply: RpcReplyPort<Result<Diff, String>>,
+    },
     /// An operator's word about apps.
-    Order { order: Order, reply: RpcReplyPort<Result<OrderReply, OrderError>> },
+    Order {
+        order: Order,
+        reply: RpcReplyPort<Result<OrderReply, OrderError>>,
+    },
     /// The specs of a commit were read, or could not be.
-    Read { facts: CommitFacts, is_manual: bool, outcome: Box<ReadOutcome> },
+    Read {
+        facts: CommitFacts,
+        is_manual: bool,
+        outcome: Box<ReadOutcome>,
+    },
     /// Decide anew: something changed since the last pass.
     Pass,
     /// An operator's word has run out.
@@ -68,7 +85,11 @@ pub(crate) enum ReadError {
 /// Opens a commit and reads its specs, on a thread of its own.
 pub(crate) trait SpecReader: Send + Sync + 'static {
     /// What the commit asks of this node. The cache comes back in any case.
-    fn read(&self, commit: CommitId, cache: SpecCache) -> BoxFuture<'static, (Result<Arc<Desired>, ReadError>, SpecCache)>;
+    fn read(
+        &self,
+        commit: CommitId,
+        cache: SpecCache,
+    ) -> BoxFuture<'static, (Result<Arc<Desired>, ReadError>, SpecCache)>;
 }
 
 /// The actor.
@@ -79,23 +100,44 @@ impl Actor for Reconciler {
     type State = Passes;
     type Arguments = Arc<ReconcilerServices>;
 
-    async fn pre_start(&self, myself: ActorRef<Self::Msg>, services: Self::Arguments) -> Result<Passes, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        services: Self::Arguments,
+    ) -> Result<Passes, ActorProcessingErr> {
         Ok(Passes::new(services, myself))
     }
 
-    async fn post_start(&self, _: ActorRef<Self::Msg>, passes: &mut Passes) -> Result<(), ActorProcessingErr> {
+    async fn post_start(
+        &self,
+        _: ActorRef<Self::Msg>,
+        passes: &mut Passes,
+    ) -> Result<(), ActorProcessingErr> {
         passes.wake_known_apps().await;
         Ok(())
     }
 
-    async fn handle(&self, _: ActorRef<Self::Msg>, message: ReconcilerMsg, passes: &mut Passes) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Self::Msg>,
+        message: ReconcilerMsg,
+        passes: &mut Passes,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             ReconcilerMsg::Commit { facts, is_manual } => passes.commit(facts, is_manual),
-            ReconcilerMsg::Read { facts, is_manual, outcome } => passes.read(facts, is_manual, *outcome).await,
+            ReconcilerMsg::Read {
+                facts,
+                is_manual,
+                outcome,
+            } => passes.read(facts, is_manual, *outcome).await,
             ReconcilerMsg::AppChanged(report) => passes.app_changed(report).await,
             ReconcilerMsg::Settle { patience, reply } => passes.settle(patience, reply),
             ReconcilerMsg::Diff { commit, reply } => passes.diff(commit, reply),
-            ReconcilerMsg::Compare { commit, desired, reply } => passes.compare(&commit, &desired, reply),
+            ReconcilerMsg::Compare {
+                commit,
+                desired,
+                reply,
+            } => passes.compare(&commit, &desired, reply),
             ReconcilerMsg::Order { order, reply } => {
                 let _ = reply.send(passes.order(order).await);
             }

@@ -48,7 +48,11 @@ struct Opening {
 impl SharedClone {
     /// The clone in `folder`; nothing is touched yet.
     pub fn new(settings: GitSettings, folder: PathBuf) -> Self {
-        Self(Arc::new(Opening { settings, folder, opened: tokio::sync::Mutex::default() }))
+        Self(Arc::new(Opening {
+            settings,
+            folder,
+            opened: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// The opened clone.
@@ -72,9 +76,14 @@ pub(crate) enum WatcherMsg {
     /// The interval has passed.
     Due,
     /// Look now; the answer comes when the look is over and its commit was handed on.
-    Look { reply: RpcReplyPort<Result<CommitId, String>> },
+    Look {
+        reply: RpcReplyPort<Result<CommitId, String>>,
+    },
     /// The operator's word for a rewritten history.
-    Accept { rev: String, reply: RpcReplyPort<Result<CommitId, String>> },
+    Accept {
+        rev: String,
+        reply: RpcReplyPort<Result<CommitId, String>>,
+    },
     /// The reconciler has read this commit and applies it: later ones have to descend from it.
     Applied(CommitId),
     /// A look is over.
@@ -143,7 +152,11 @@ impl Actor for RepoWatcher {
         })
     }
 
-    async fn post_start(&self, _: ActorRef<WatcherMsg>, watching: &mut Watching) -> Result<(), ActorProcessingErr> {
+    async fn post_start(
+        &self,
+        _: ActorRef<WatcherMsg>,
+        watching: &mut Watching,
+    ) -> Result<(), ActorProcessingErr> {
         watching.begin();
         Ok(())
     }
@@ -243,10 +256,15 @@ impl Watching {
         } else {
             warn!(error = %text, "the repository cannot be used; what runs goes on");
             let code = format!("osier::git::{}", error.code());
-            self.services.events.emit(Event::GitError { code, error: text.clone() });
+            self.services.events.emit(Event::GitError {
+                code,
+                error: text.clone(),
+            });
             self.last_error = Some(text.clone());
         }
-        self.services.board.set_source(|source| source.error = Some(text.clone()));
+        self.services
+            .board
+            .set_source(|source| source.error = Some(text.clone()));
         text
     }
 
@@ -257,11 +275,17 @@ impl Watching {
             apps: Vec::new(),
             accept: format!("osier reconcile --accept {}", new.short()),
         };
-        let text = format!("{} does not descend from the accepted {}", new.short(), accepted.short());
+        let text = format!(
+            "{} does not descend from the accepted {}",
+            new.short(),
+            accepted.short()
+        );
         if self.refused.as_ref() != Some(new) {
             warn!(accepted = %accepted.short(), refused = %new.short(), "the history was rewritten; it waits for `{}`", blocked.accept);
             let (accepted, refused) = (accepted.clone(), new.clone());
-            self.services.events.emit(Event::HistoryRefused { accepted, refused });
+            self.services
+                .events
+                .emit(Event::HistoryRefused { accepted, refused });
             self.refused = Some(new.clone());
         }
         (self.errors, self.last_error) = (0, None);
@@ -275,7 +299,10 @@ impl Watching {
     /// Accepts the refused commit if `rev` names it: the whole id, or at least seven digits of it.
     fn accept(&mut self, rev: &str, reply: RpcReplyPort<Result<CommitId, String>>) {
         const DIGITS_MIN: usize = 7;
-        let refused = self.refused.clone().filter(|id| rev.len() >= DIGITS_MIN && id.as_str().starts_with(rev));
+        let refused = self
+            .refused
+            .clone()
+            .filter(|id| rev.len() >= DIGITS_MIN && id.as_str().starts_with(rev));
         let Some(commit) = refused else {
             let waits = self.refused.as_ref().map_or_else(
                 || "no rewritten history waits for a word".to_owned(),
@@ -301,7 +328,9 @@ impl Watching {
     fn applied(&self, commit: CommitId) {
         let services = self.services.clone();
         tokio::spawn(async move {
-            let Ok(clone) = services.clone.get().await else { return };
+            let Ok(clone) = services.clone.get().await else {
+                return;
+            };
             if let Err(error) = clone.accept(commit).await {
                 warn!(%error, "the accepted commit cannot be noted; a restart would look it up again");
             }
@@ -311,7 +340,9 @@ impl Watching {
     fn set_timer(&mut self) {
         let wait = schedule::wait(self.services.interval, self.errors, fastrand::f64());
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        self.services.board.set_source(|source| source.next_at_ms = Some(now_ms().saturating_add(wait_ms)));
+        self.services
+            .board
+            .set_source(|source| source.next_at_ms = Some(now_ms().saturating_add(wait_ms)));
         let timer = self.myself.send_after(wait, || WatcherMsg::Due);
         self.timer = Some(timer.abort_handle());
     }
@@ -330,9 +361,19 @@ async fn see(services: &WatcherServices, is_first: bool) -> Result<Seen, GitErro
         Update::Fetched { previous, .. } => (previous.clone(), true),
     };
     let facts = facts_of(clone.commit(update.head().clone()).await?);
-    Ok(Seen { facts, previous, is_fetched })
+    Ok(Seen {
+        facts,
+        previous,
+        is_fetched,
+    })
 }
 
 fn facts_of(commit: Commit) -> CommitFacts {
-    CommitFacts { id: commit.id, author: commit.author, email: commit.email, time: commit.at, subject: commit.subject }
+    CommitFacts {
+        id: commit.id,
+        author: commit.author,
+        email: commit.email,
+        time: commit.at,
+        subject: commit.subject,
+    }
 }

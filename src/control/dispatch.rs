@@ -39,26 +39,47 @@ async fn dispatch(
         p::Status::NAME => answer::<p::Status, _>(body, |_| async { Ok(node.status()) }).await,
         p::State::NAME => answer::<p::State, _>(body, |_| async { Ok(node.state()) }).await,
         p::Current::NAME => answer::<p::Current, _>(body, |_| async { Ok(node.current()) }).await,
-        p::ShowApp::NAME => answer::<p::ShowApp, _>(body, |request| carry_out::show::app(&node, request)).await,
+        p::ShowApp::NAME => {
+            answer::<p::ShowApp, _>(body, |request| carry_out::show::app(&node, request)).await
+        }
         p::Why::NAME => answer::<p::Why, _>(body, |request| carry_out::show::why(&node, request)).await,
-        p::DiffNow::NAME => answer::<p::DiffNow, _>(body, |request| carry_out::reconcile::diff(&node, request)).await,
+        p::DiffNow::NAME => {
+            answer::<p::DiffNow, _>(body, |request| carry_out::reconcile::diff(&node, request)).await
+        }
         p::Tree::NAME => answer::<p::Tree, _>(body, |_| carry_out::tree::tree(&node)).await,
-        p::Doctor::NAME => answer::<p::Doctor, _>(body, |_| async { Ok(carry_out::doctor::checks(&node)) }).await,
+        p::Doctor::NAME => {
+            answer::<p::Doctor, _>(body, |_| async { Ok(carry_out::doctor::checks(&node)) }).await
+        }
         p::Config::NAME => answer::<p::Config, _>(body, |_| async { Ok(node.config_values()) }).await,
-        p::Logs::NAME => stream::<p::Logs, _>(body, |request| carry_out::streams::logs(&node, request, items)).await,
-        p::Events::NAME => stream::<p::Events, _>(body, |request| carry_out::streams::events(&node, request, items)).await,
+        p::Logs::NAME => {
+            stream::<p::Logs, _>(body, |request| carry_out::streams::logs(&node, request, items)).await
+        }
+        p::Events::NAME => {
+            stream::<p::Events, _>(body, |request| carry_out::streams::events(&node, request, items)).await
+        }
         p::Watch::NAME => stream::<p::Watch, _>(body, |_| carry_out::streams::watch(&node, items)).await,
         _ => change(&node, caller, procedure, body).await,
     }
 }
 
 /// The procedures that change the node: each is audited, done or not.
-async fn change(node: &Arc<NodeContext>, caller: &Caller, procedure: &str, body: &[u8]) -> Result<Vec<u8>, RpcError> {
-    let mut audit = Audit { target: None, reason: None };
+async fn change(
+    node: &Arc<NodeContext>,
+    caller: &Caller,
+    procedure: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, RpcError> {
+    let mut audit = Audit {
+        target: None,
+        reason: None,
+    };
     let result = match procedure {
         p::Reconcile::NAME => {
             answer::<p::Reconcile, _>(body, |request| {
-                audit.note(request.app.as_ref().map(ToString::to_string), request.reason.clone());
+                audit.note(
+                    request.app.as_ref().map(ToString::to_string),
+                    request.reason.clone(),
+                );
                 carry_out::reconcile::reconcile(node, request)
             })
             .await
@@ -107,7 +128,10 @@ async fn change(node: &Arc<NodeContext>, caller: &Caller, procedure: &str, body:
         }
         unknown => {
             let shown = crate::names::shown(unknown);
-            return Err(RpcError::new(RpcErrorCode::UnknownProcedure, format!("this node has no procedure `{shown}`")));
+            return Err(RpcError::new(
+                RpcErrorCode::UnknownProcedure,
+                format!("this node has no procedure `{shown}`"),
+            ));
         }
     };
     node.events.emit(Event::Audit {
@@ -115,7 +139,9 @@ async fn change(node: &Arc<NodeContext>, caller: &Caller, procedure: &str, body:
         procedure: procedure.to_owned(),
         target: audit.target,
         reason: audit.reason,
-        result: result.as_ref().map_or_else(|error| error.message.clone(), |_| "ok".to_owned()),
+        result: result
+            .as_ref()
+            .map_or_else(|error| error.message.clone(), |_| "ok".to_owned()),
     });
     result
 }

@@ -17,12 +17,12 @@ use crate::actors::directory::Directory;
 use crate::actors::node_board::NodeBoard;
 use crate::actors::repo_watcher::SharedClone;
 use crate::names::AppName;
+use crate::node::NodeSettings;
 use crate::rpc::procedures::{ConfigValue, CurrentReply, ManagedApp};
 use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::NodeFacts;
 use crate::status::headline::{Headline, Surroundings, headline};
 use crate::status::{AppState, MeshStatus, NodeStatus};
-use crate::node::NodeSettings;
 use crate::supervisor::SupervisorRef;
 use crate::telemetry::EventSink;
 
@@ -63,7 +63,10 @@ impl NodeContext {
             failed_count: found.failed_count,
             pending_count: found.pending_count,
             last_reconcile: self.node_board.last_reconcile(),
-            mesh: MeshStatus { state: "off".to_owned(), peers: 0 },
+            mesh: MeshStatus {
+                state: "off".to_owned(),
+                peers: 0,
+            },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
         }
@@ -80,7 +83,11 @@ impl NodeContext {
         let specs = self.node_board.specs();
         let store_error = self.node_board.store_error();
         let stray = specs.desired.as_ref().and_then(|desired| {
-            desired.mistakes.iter().find(|mistake| mistake.app.is_none()).map(ToString::to_string)
+            desired
+                .mistakes
+                .iter()
+                .find(|mistake| mistake.app.is_none())
+                .map(ToString::to_string)
         });
         let surroundings = Surroundings {
             has_specs: specs.accepted.is_some(),
@@ -96,7 +103,11 @@ impl NodeContext {
 
     /// All apps.
     pub fn state(&self) -> BTreeMap<AppName, AppState> {
-        self.board.all().into_iter().map(|(name, state)| (name, AppState::clone(&state))).collect()
+        self.board
+            .all()
+            .into_iter()
+            .map(|(name, state)| (name, AppState::clone(&state)))
+            .collect()
     }
 
     /// What a caller needs to plan by itself.
@@ -104,7 +115,10 @@ impl NodeContext {
         let managed = |name: &AppName| {
             let posted = self.board.posted(name)?;
             let applied = posted.record.applied.as_deref().cloned()?;
-            Some(ManagedApp { applied, is_held: posted.state.sync == crate::status::SyncState::Suspended || posted.state.manual })
+            Some(ManagedApp {
+                applied,
+                is_held: posted.state.sync == crate::status::SyncState::Suspended || posted.state.manual,
+            })
         };
         CurrentReply {
             node: self.settings.name.to_string(),
@@ -133,9 +147,16 @@ impl NodeContext {
             return Ok(name.clone());
         }
         let node = &self.settings.name;
-        let error = RpcError::new(RpcErrorCode::NotFound, format!("no app `{}` on {node}", crate::names::shown(text)));
-        let near = known.keys().map(|name| (strsim::jaro_winkler(name.as_str(), text), name));
-        let nearest = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+        let error = RpcError::new(
+            RpcErrorCode::NotFound,
+            format!("no app `{}` on {node}", crate::names::shown(text)),
+        );
+        let near = known
+            .keys()
+            .map(|name| (strsim::jaro_winkler(name.as_str(), text), name));
+        let nearest = near
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         Err(match nearest {
             Some((_, name)) => error.help(format!("did you mean `{name}`?")),
             None => error.help("`osier apps` lists them"),
@@ -145,6 +166,9 @@ impl NodeContext {
 
 /// An actor did not answer: it is being restarted, or the node stops.
 pub(crate) fn unavailable(role: &str) -> RpcError {
-    RpcError::new(RpcErrorCode::Unavailable, format!("the {role} does not answer; it may be restarting"))
-        .help("try again in a moment")
+    RpcError::new(
+        RpcErrorCode::Unavailable,
+        format!("the {role} does not answer; it may be restarting"),
+    )
+    .help("try again in a moment")
 }

@@ -1,26 +1,37 @@
 //! Puts a node together: the services that actors share, and the supervision tree over them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{NodeError, NodeSettings};
+use tracing::{info, warn};
+
+use super::builder::NodeBuilder;
+use super::{NodeError, NodeHandle, NodeSettings, ProcessSettings};
 use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
 use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
-use crate::actors::reconciler::{Memory, Reconciler, ReconcilerMsg, ReconcilerServices};
+use crate::actors::reconciler::{Memory, OperatorWords, Reconciler, ReconcilerMsg, ReconcilerServices};
 use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherServices};
+use crate::control::door::{ControlDoor, DoorArguments};
 use crate::control::procedures::NodeContext;
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
+use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
+use crate::runtime::keeper::KeeperOptions;
+use crate::runtime::keeper::link::{KeeperLink, LinkEvent, LinkOptions};
+use crate::runtime::keeper::protocol::{Enforce, LogLimits};
+use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
 use crate::supervisor::{
-    Blueprint, ChildSpec, Consequence, DynamicFlags, DynamicSupervisor, Flags, Notice, Observer, Strategy, SupervisorRef,
+    Blueprint, ChildSpec, Consequence, DynamicFlags, DynamicSupervisor, Flags, Notice, Observer, Strategy,
+    SupervisorRef,
 };
 use crate::telemetry::{Event, EventSink};
 
@@ -41,6 +52,9 @@ pub(super) struct Parts {
     pub known: BTreeMap<AppName, AppRecord>,
     pub memory: Arc<dyn Memory>,
     pub node_board: Arc<NodeBoard>,
+    pub config_values: Vec<ConfigValue>,
+    /// Where the control socket is; none: this node has none.
+    pub socket: Option<PathBuf>,
     /// Children of the root beside the core: the store, the telemetry router, doors.
     pub before_core: Vec<ChildSpec>,
 }
@@ -96,7 +110,9 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         events: parts.events.clone(),
         memory: parts.memory,
         prune_share_max: parts.settings.prune_share_max,
-        applied: Arc::new(move |commit| drop(applied.repo_watcher.cast(WatcherMsg::Applied(commit)))),
+        applied: Arc::new(move |commit| {
+            let _ = applied.repo_watcher.cast(WatcherMsg::Applied(commit));
+        }),
         folders,
     });
     let handed_on = directory.clone();
@@ -106,10 +122,18 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         board: parts.node_board.clone(),
         events: parts.events.clone(),
         commits: Arc::new(move |facts, is_manual| {
-            drop(handed_on.reconciler.cast(ReconcilerMsg::Commit { facts, is_manual }));
+            let _ = handed_on
+                .reconciler
+                .cast(ReconcilerMsg::Commit { facts, is_manual });
         }),
     });
-    let tree = Tree { directory: directory.clone(), apps: apps.clone(), reconciler, watcher, events: parts.events.clone() };
+    let tree = Tree {
+        directory: directory.clone(),
+        apps: apps.clone(),
+        reconciler,
+        watcher,
+        events: parts.events.clone(),
+    };
     let context = Arc::new(NodeContext {
         settings: parts.settings,
         facts: facts.clone(),
@@ -120,10 +144,22 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         directory,
         clone,
         events: parts.events,
+        config_values: parts.config_values,
         root: std::sync::OnceLock::new(),
     });
     let root = tree.start(parts.before_core, parent).await?;
     let _ = context.root.set(root.clone());
+    if let Some(socket) = parts.socket {
+        let arguments = DoorArguments {
+            socket,
+            node: context.clone(),
+        };
+        let control = ChildSpec::actor("control", move || (ControlDoor, arguments.clone()));
+        if let Err(error) = root.start_child(control).await {
+            root.shutdown().await;
+            return Err(NodeError::Door(error.to_string()));
+        }
+    }
     Ok(Running { root, context })
 }
 
@@ -138,9 +174,16 @@ struct Tree {
 }
 
 impl Tree {
-    async fn start(self, before_core: Vec<ChildSpec>, parent: Option<ractor::ActorCell>) -> Result<SupervisorRef, NodeError> {
+    async fn start(
+        self,
+        before_core: Vec<ChildSpec>,
+        parent: Option<ractor::ActorCell>,
+    ) -> Result<SupervisorRef, NodeError> {
         let flags = Flags::new(Strategy::OneForOne).intensity(CORE_INTENSITY, PERIOD);
-        let root = Blueprint::new(flags).children(before_core).observer(self.observer("")).child(self.core());
+        let root = Blueprint::new(flags)
+            .children(before_core)
+            .observer(self.observer(""))
+            .child(self.core());
         Ok(root.start(parent).await?)
     }
 
@@ -150,7 +193,11 @@ impl Tree {
         ChildSpec::supervisor("core", move || {
             let flags = Flags::new(Strategy::RestForOne).intensity(CORE_INTENSITY, PERIOD);
             let core = Blueprint::new(flags).observer(self.observer("core/"));
-            Ok(Some(core.child(self.apps()).child(self.reconciler()).child(self.repo_watcher())))
+            Ok(Some(
+                core.child(self.apps())
+                    .child(self.reconciler())
+                    .child(self.repo_watcher()),
+            ))
         })
     }
 
@@ -184,18 +231,29 @@ impl Tree {
     fn observer(&self, above: &'static str) -> Observer {
         let events = self.events.clone();
         Arc::new(move |notice| {
-            if let Notice::Exited { child, reason, restarts, consequence: Consequence::Restart } = notice {
+            if let Notice::Exited {
+                child,
+                reason,
+                restarts,
+                consequence: Consequence::Restart,
+            } = notice
+            {
                 tracing::warn!(actor = %format_args!("{above}{child}"), %reason, restarts, "an actor ended unasked");
                 let path = format!("{above}{child}");
-                events.emit(Event::ActorExited { path, reason: reason.to_string(), restarts: *restarts });
+                events.emit(Event::ActorExited {
+                    path,
+                    reason: reason.to_string(),
+                    restarts: *restarts,
+                });
             }
         })
     }
 }
 
 /// Makes a node from what a builder collected and starts it.
-pub(super) async fn start(builder: NodeBuilder) -> Result<NodeHandle, NodeError> {
+pub(super) async fn start(builder: NodeBuilder, socket: Option<PathBuf>) -> Result<NodeHandle, NodeError> {
     let settings = builder.settings()?;
+    std::fs::create_dir_all(&settings.data_dir).map_err(|e| NodeError::DataDir(e.to_string()))?;
     let own = builder.own_runtimes();
     let mut facts = NodeFacts::of_this_machine(
         settings.name.clone(),
@@ -204,8 +262,11 @@ pub(super) async fn start(builder: NodeBuilder) -> Result<NodeHandle, NodeError>
     );
     facts.runtimes = own;
     let mut runtimes = builder.runtimes;
-    if !runtimes.contains_key("process") {
-        runtimes.insert("process".to_owned(), Arc::new(processes(&settings)));
+    if let (Some(processes), false) = (&settings.processes, runtimes.contains_key("process")) {
+        runtimes.insert(
+            "process".to_owned(),
+            Arc::new(process_runtime(&settings.data_dir, processes)),
+        );
     }
     let forgetful = Arc::new(Forgetful::default());
     let parts = Parts {
@@ -216,15 +277,60 @@ pub(super) async fn start(builder: NodeBuilder) -> Result<NodeHandle, NodeError>
         known: BTreeMap::new(),
         memory: forgetful,
         node_board: Arc::default(),
+        config_values: builder.config_values,
+        socket,
         before_core: Vec::new(),
         settings,
     };
     let running = assemble(parts, builder.parent).await?;
-    Ok(NodeHandle { root: running.root, context: running.context })
+    Ok(NodeHandle {
+        root: running.root,
+        context: running.context,
+    })
 }
 
-fn processes(settings: &NodeSettings) -> ProcessRuntime {
-    ProcessRuntime::open(settings)
+fn process_runtime(data_dir: &Path, settings: &ProcessSettings) -> ProcessRuntime {
+    let keeper = KeeperOptions {
+        data_dir: data_dir.to_owned(),
+        tied: settings.ends_with_node,
+    };
+    let (link, mut events) = KeeperLink::open(LinkOptions {
+        keeper,
+        program: settings.keeper.clone(),
+    });
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            match event {
+                LinkEvent::Connected { hello, list } => info!(
+                    pid = hello.pid,
+                    running = list.running.len(),
+                    "the keeper answers"
+                ),
+                LinkEvent::Disconnected { why } => warn!(why, "the keeper is gone; apps live on"),
+                LinkEvent::OutputDropped { app, output } => {
+                    warn!(%app, dropped = output.dropped_bytes_count, "output is dropped: too much at once")
+                }
+            }
+        }
+    });
+    let enforce = if settings.is_strict {
+        Enforce::Strict
+    } else {
+        Enforce::BestEffort
+    };
+    let logs = LogLimits {
+        file_bytes_max: settings.log_bytes_max,
+        files_max: settings.logs_kept,
+    };
+    ProcessRuntime::new(
+        link,
+        ProcessOptions {
+            data_dir: data_dir.to_owned(),
+            app_user: settings.app_user.clone(),
+            enforce,
+            logs,
+        },
+    )
 }
 
 #[derive(Default)]
@@ -234,8 +340,16 @@ impl crate::actors::app::AppRecords for Forgetful {
     fn forget(&self, _: &AppName) {}
 }
 impl Memory for Forgetful {
-    fn words(&self) -> OperatorWords { self.0.lock().unwrap().clone() }
-    fn save_words(&self, words: &OperatorWords) { *self.0.lock().unwrap() = words.clone(); }
+    fn words(&self) -> OperatorWords {
+        self.0.lock().unwrap().clone()
+    }
+    fn save_words(&self, words: &OperatorWords) {
+        *self.0.lock().unwrap() = words.clone();
+    }
 }
 struct Silent;
-impl EventSink for Silent { fn emit(&self, event: Event) { tracing::info!(?event); } }
+impl EventSink for Silent {
+    fn emit(&self, event: Event) {
+        tracing::info!(?event);
+    }
+}

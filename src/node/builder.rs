@@ -10,6 +10,8 @@ use ractor::ActorCell;
 
 use super::settings::{NodeSettings, ProcessSettings};
 use super::{NodeError, NodeHandle, assembly};
+use crate::config::Config;
+use crate::config::values::{AbsolutePath, Enforce};
 use crate::git::GitSettings;
 use crate::names::{BranchName, NodeName};
 use crate::repo_url::RepoUrl;
@@ -23,7 +25,8 @@ pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 /// A specs repository: its URL, its branch, and how to log in.
 #[derive(Debug, Clone)]
 pub struct Git {
-    url: String,
+    /// Parsed at once; a mistake is reported by `start`, with all others.
+    url: Result<RepoUrl, String>,
     branch: String,
     depth: Option<NonZeroU32>,
     ssh_key: Option<PathBuf>,
@@ -38,7 +41,7 @@ impl Git {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            url: url.into().parse().map_err(|error| format!("repository: {error}")),
             branch: "main".to_owned(),
             depth: None,
             ssh_key: None,
@@ -52,49 +55,72 @@ impl Git {
     /// The branch to follow. Default `main`.
     #[must_use]
     pub fn branch(self, branch: impl Into<String>) -> Self {
-        Self { branch: branch.into(), ..self }
+        Self {
+            branch: branch.into(),
+            ..self
+        }
     }
 
     /// How many commits of history are fetched. Default: all.
     #[must_use]
     pub fn depth(self, depth: NonZeroU32) -> Self {
-        Self { depth: Some(depth), ..self }
+        Self {
+            depth: Some(depth),
+            ..self
+        }
     }
 
     /// The key and the file of known hosts for ssh.
     #[must_use]
     pub fn ssh(self, key: impl Into<PathBuf>, known_hosts: impl Into<PathBuf>) -> Self {
-        Self { ssh_key: Some(key.into()), known_hosts: Some(known_hosts.into()), ..self }
+        Self {
+            ssh_key: Some(key.into()),
+            known_hosts: Some(known_hosts.into()),
+            ..self
+        }
     }
 
     /// A file with the token for http and https.
     #[must_use]
     pub fn token_file(self, file: impl Into<PathBuf>) -> Self {
-        Self { token_file: Some(file.into()), ..self }
+        Self {
+            token_file: Some(file.into()),
+            ..self
+        }
     }
 
     /// Certificates (PEM) that are trusted besides those of the system.
     #[must_use]
     pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
-        Self { ca_file: Some(file.into()), ..self }
+        Self {
+            ca_file: Some(file.into()),
+            ..self
+        }
     }
 
     /// An HTTP proxy, `http://host:port`.
     #[must_use]
     pub fn proxy(self, proxy: impl Into<String>) -> Self {
-        Self { proxy: Some(proxy.into()), ..self }
+        Self {
+            proxy: Some(proxy.into()),
+            ..self
+        }
     }
 
     fn settings(self) -> Result<GitSettings, NodeError> {
-        let url: RepoUrl = self.url.parse().map_err(|error| NodeError::Setting(format!("repository: {error}")))?;
-        let branch: BranchName = self.branch.parse().map_err(|error| NodeError::Setting(format!("{error}")))?;
+        let url = self.url.map_err(NodeError::Setting)?;
+        let branch: BranchName = self
+            .branch
+            .parse()
+            .map_err(|error| NodeError::Setting(format!("{error}")))?;
         let mut settings = GitSettings::new(url, branch);
         settings.depth = self.depth;
         settings.auth.ssh_key = self.ssh_key;
         settings.auth.known_hosts = self.known_hosts;
         settings.auth.token_file = self.token_file;
         settings.ca_file = self.ca_file;
-        settings.proxy = self.proxy;
+        let proxy = self.proxy.map(|proxy| proxy.parse()).transpose();
+        settings.proxy = proxy.map_err(|error| NodeError::Setting(format!("proxy: {error}")))?;
         Ok(settings)
     }
 }
@@ -114,7 +140,7 @@ pub struct NodeBuilder {
     pub(super) interval: Duration,
     pub(super) prune_share_max: f64,
     pub(super) source_paths: Vec<PathBuf>,
-    pub(super) processes: ProcessSettings,
+    pub(super) processes: Option<ProcessSettings>,
     pub(super) runtimes: Runtimes,
     pub(super) handlers: Vec<EventHandler>,
     pub(super) parent: Option<ActorCell>,
@@ -132,7 +158,7 @@ impl NodeBuilder {
             interval: INTERVAL_DEFAULT,
             prune_share_max: 0.5,
             source_paths: Vec::new(),
-            processes: ProcessSettings::default(),
+            processes: None,
             runtimes: Runtimes::new(),
             handlers: Vec::new(),
             parent: None,
@@ -140,9 +166,54 @@ impl NodeBuilder {
         }
     }
 
+    /// What a configuration says.
+    pub(super) fn of_config(config: &Config, ends_with_node: bool) -> Self {
+        let path = |path: &AbsolutePath| path.as_path().to_owned();
+        let processes = ProcessSettings {
+            keeper: None,
+            ends_with_node,
+            app_user: config.node.app_user.as_ref().map(ToString::to_string),
+            is_strict: config.node.enforce == Enforce::Strict,
+            log_bytes_max: config.logs.max_size.bytes(),
+            logs_kept: config.logs.keep.get(),
+        };
+        Self {
+            repository: Git {
+                url: Ok(config.repo.url.clone()),
+                branch: config.repo.branch.to_string(),
+                depth: config.repo.depth.get(),
+                ssh_key: config.repo.auth.ssh_key.as_ref().map(path),
+                known_hosts: config.repo.auth.known_hosts.as_ref().map(path),
+                token_file: config.repo.auth.token_file.as_ref().map(path),
+                ca_file: config.sources.ca_file.as_ref().map(path),
+                proxy: config.sources.proxy.as_ref().map(ToString::to_string),
+            },
+            name: Some(config.node.name.to_string()),
+            labels: config
+                .node
+                .labels
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+            data_dir: Some(path(&config.node.data_dir)),
+            apps_dir: config.repo.apps_dir.to_string(),
+            interval: config.repo.reconcile_interval.get(),
+            prune_share_max: config.prune.max.get(),
+            source_paths: config.sources.paths.iter().map(path).collect(),
+            processes: Some(processes),
+            runtimes: Runtimes::new(),
+            handlers: Vec::new(),
+            parent: None,
+            config_values: config.values(),
+        }
+    }
+
     /// The node's name. Default: the machine's.
     pub fn name(self, name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), ..self }
+        Self {
+            name: Some(name.into()),
+            ..self
+        }
     }
 
     /// A label, for placement and overrides.
@@ -153,12 +224,18 @@ impl NodeBuilder {
 
     /// Where everything of the node lies. Default: `$XDG_STATE_HOME/osier`, else `~/.local/state/osier`.
     pub fn data_dir(self, data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: Some(data_dir.into()), ..self }
+        Self {
+            data_dir: Some(data_dir.into()),
+            ..self
+        }
     }
 
     /// The folder of apps in the repository. Default `apps`.
     pub fn apps_dir(self, apps_dir: impl Into<String>) -> Self {
-        Self { apps_dir: apps_dir.into(), ..self }
+        Self {
+            apps_dir: apps_dir.into(),
+            ..self
+        }
     }
 
     /// How often to look at the repository. Default [`INTERVAL_DEFAULT`].
@@ -168,7 +245,10 @@ impl NodeBuilder {
 
     /// The largest share of its apps (0.0 to 1.0) that a commit may remove without an operator's word. Default 0.5.
     pub fn prune_share_max(self, share: f64) -> Self {
-        Self { prune_share_max: share.clamp(0.0, 1.0), ..self }
+        Self {
+            prune_share_max: share.clamp(0.0, 1.0),
+            ..self
+        }
     }
 
     /// Your own way to run an app, in the place of processes: for specs that do not say `isolation`.
@@ -182,9 +262,12 @@ impl NodeBuilder {
         self
     }
 
-    /// How apps run as processes.
+    /// Lets apps run as processes of their own. A keeper is started for them: say which program that is.
     pub fn processes(self, processes: ProcessSettings) -> Self {
-        Self { processes, ..self }
+        Self {
+            processes: Some(processes),
+            ..self
+        }
     }
 
     /// Called with each event; see [`EventHandler`].
@@ -195,7 +278,10 @@ impl NodeBuilder {
 
     /// Joins a ractor tree of the host: the node's root supervisor is linked to this actor.
     pub fn spawn_under(self, parent: ActorCell) -> Self {
-        Self { parent: Some(parent), ..self }
+        Self {
+            parent: Some(parent),
+            ..self
+        }
     }
 
     /// Starts the node. Returns as soon as its tree runs; the first look at the repository goes on by itself.
@@ -203,12 +289,14 @@ impl NodeBuilder {
     /// # Errors
     /// When a setting is wrong, the data directory cannot be used or is another node's, or an actor does not start.
     pub async fn start(self) -> Result<NodeHandle, NodeError> {
-        assembly::start(self).await
+        assembly::start(self, None).await
     }
 
     pub(super) fn settings(&self) -> Result<NodeSettings, NodeError> {
         let name = self.name.clone().unwrap_or_else(machine_name);
-        let name: NodeName = name.parse().map_err(|error| NodeError::Setting(format!("{error}")))?;
+        let name: NodeName = name
+            .parse()
+            .map_err(|error| NodeError::Setting(format!("{error}")))?;
         let data_dir = match &self.data_dir {
             Some(folder) => folder.clone(),
             None => default_data_dir()?,
@@ -235,14 +323,27 @@ impl NodeBuilder {
 /// The machine's name, cut to what a node may be called.
 fn machine_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let kept: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(63).collect();
+    let kept: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+        .take(63)
+        .collect();
     let kept = kept.trim_start_matches(['.', '_', '-']);
-    if kept.is_empty() { "node".to_owned() } else { kept.to_owned() }
+    if kept.is_empty() {
+        "node".to_owned()
+    } else {
+        kept.to_owned()
+    }
 }
 
 fn default_data_dir() -> Result<PathBuf, NodeError> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    let state = state.ok_or_else(|| NodeError::Setting("no HOME to keep data in: set a data directory".to_owned()))?;
+    let state = state
+        .ok_or_else(|| NodeError::Setting("no HOME to keep data in: set a data directory".to_owned()))?;
     Ok(state.join("osier"))
 }

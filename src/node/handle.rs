@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::control::procedures::{NodeContext, reconcile};
-use crate::names::AppName;
+use crate::names::{AppName, NodeName};
 use crate::rpc::RpcError;
 use crate::rpc::procedures::{ReconcileReply, ReconcileRequest};
 use crate::status::{AppState, NodeStatus};
@@ -19,11 +19,19 @@ pub struct NodeHandle {
 
 impl std::fmt::Debug for NodeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("NodeHandle").field(&self.context.settings.name).finish()
+        f.debug_tuple("NodeHandle")
+            .field(&self.context.settings.name)
+            .finish()
     }
 }
 
 impl NodeHandle {
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.context.settings.name
+    }
+
     /// The node's headline. Never waits for an actor.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
@@ -52,7 +60,10 @@ impl NodeHandle {
     }
 
     /// Waits until `is_true` says so of the node's apps; looks whenever something changes.
-    pub async fn wait_until(&self, mut is_true: impl FnMut(&NodeStatus, &BTreeMap<AppName, AppState>) -> bool) {
+    pub async fn wait_until(
+        &self,
+        mut is_true: impl FnMut(&NodeStatus, &BTreeMap<AppName, AppState>) -> bool,
+    ) {
         let mut changes = self.context.node_board.changes();
         loop {
             changes.mark_unchanged();

@@ -26,16 +26,16 @@ pub struct NodeSettings {
     pub prune_share_max: f64,
     /// Absolute folders that source `path` may name.
     pub source_paths: Vec<PathBuf>,
-    /// How apps run as processes.
-    pub processes: ProcessSettings,
+    /// How apps run as processes; none: this node runs no processes.
+    pub processes: Option<ProcessSettings>,
 }
 
 /// How apps run as processes of their own.
 #[derive(Debug, Clone)]
 pub struct ProcessSettings {
-    /// The program that is started as keeper, with the words before `--data-dir`. Default: the running program with
-    /// the word `keeper`.
-    pub keeper: Option<KeeperProgram>,
+    /// The program that is started as keeper, with the word `keeper`: an installed `osier`, or a host that calls
+    /// [`crate::runtime::keeper::run_if_asked`] first thing in its `main`. None: the running program.
+    pub keeper: Option<PathBuf>,
     /// The keeper and its apps end with this node, however it ends.
     pub ends_with_node: bool,
     /// Who runs apps that do not say; default: whoever runs the node.
@@ -45,16 +45,7 @@ pub struct ProcessSettings {
     /// The size at which an app's log is rotated. Default 10 MiB.
     pub log_bytes_max: u64,
     /// How many rotated logs are kept. Default 5.
-    pub logs_kept: usize,
-}
-
-/// The program that is started as keeper.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeeperProgram {
-    /// The file.
-    pub path: PathBuf,
-    /// Words before the keeper's own options.
-    pub words: Vec<String>,
+    pub logs_kept: u32,
 }
 
 impl Default for ProcessSettings {

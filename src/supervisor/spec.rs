@@ -157,7 +157,10 @@ impl ChildSpec {
             Box::pin(async move {
                 let started = started.await?;
                 if let Some(actor) = &started.0 {
-                    hook(&ChildRef { cell: actor.live.cell.clone(), info: actor.info.clone() });
+                    hook(&ChildRef {
+                        cell: actor.live.cell.clone(),
+                        info: actor.info.clone(),
+                    });
                 }
                 Ok(started)
             })

@@ -42,6 +42,7 @@ mod otp_loops;
 mod otp_restart;
 mod otp_scale;
 mod otp_significant;
+mod node_life;
 #[path = "../support/otp_stage.rs"]
 mod otp_stage;
 mod otp_start;
@@ -52,4 +53,6 @@ mod specs_conformance;
 mod specs_fields;
 mod specs_hostile;
 mod specs_load;
+#[path = "../support/specs_repository.rs"]
+mod specs_repository;
 mod specs_schema;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId, ObjectId};
-use crate::plan::{Action, Diff, Current, CurrentApp, Plan, PruneLimits, plan};
+use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, plan};
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, DesiredApp, SpecError};
 use crate::status::{AppError, Blocked, BlockedKind};
@@ -109,19 +109,37 @@ impl OperatorWords {
             Until::At(end_ms) => now_ms < *end_ms,
             Until::NextReconcile => !is_reconcile,
         };
-        let before = (self.suspended.len(), self.by_hand.len(), self.node_suspended.is_some());
+        let before = (
+            self.suspended.len(),
+            self.by_hand.len(),
+            self.node_suspended.is_some(),
+        );
         self.suspended.retain(|_, until| holds(until));
         self.by_hand.retain(|_, change| holds(&change.until));
         self.node_suspended = self.node_suspended.filter(holds);
-        before != (self.suspended.len(), self.by_hand.len(), self.node_suspended.is_some())
+        before
+            != (
+                self.suspended.len(),
+                self.by_hand.len(),
+                self.node_suspended.is_some(),
+            )
     }
 
     /// The next moment at which something runs out, milliseconds since the epoch.
     pub fn next_end_ms(&self) -> Option<u64> {
-        let untils = self.suspended.values().chain(self.by_hand.values().map(|change| &change.until));
+        let untils = self
+            .suspended
+            .values()
+            .chain(self.by_hand.values().map(|change| &change.until));
         untils
             .chain(&self.node_suspended)
-            .filter_map(|until| if let Until::At(end_ms) = until { Some(*end_ms) } else { None })
+            .filter_map(|until| {
+                if let Until::At(end_ms) = until {
+                    Some(*end_ms)
+                } else {
+                    None
+                }
+            })
             .min()
     }
 }
@@ -133,17 +151,38 @@ impl Ledger {
             .iter()
             .filter_map(|(name, standing)| {
                 let applied = standing.applied.clone()?;
-                Some((name.clone(), CurrentApp { applied, is_held: self.is_held(name) }))
+                Some((
+                    name.clone(),
+                    CurrentApp {
+                        applied,
+                        is_held: self.is_held(name),
+                    },
+                ))
             })
             .collect()
     }
 
     /// The artefacts that something wants or runs.
     pub fn artefacts(&self) -> BTreeSet<ObjectId> {
-        let applied = self.standings.values().filter_map(|standing| standing.applied.as_ref());
-        let desired = self.desired.iter().flat_map(|accepted| accepted.desired.apps.values());
-        let by_hand = self.words.by_hand.values().filter_map(|change| change.app.as_ref());
-        applied.chain(desired).map(AsRef::as_ref).chain(by_hand).filter_map(|app: &DesiredApp| app.artefact.clone()).collect()
+        let applied = self
+            .standings
+            .values()
+            .filter_map(|standing| standing.applied.as_ref());
+        let desired = self
+            .desired
+            .iter()
+            .flat_map(|accepted| accepted.desired.apps.values());
+        let by_hand = self
+            .words
+            .by_hand
+            .values()
+            .filter_map(|change| change.app.as_ref());
+        applied
+            .chain(desired)
+            .map(AsRef::as_ref)
+            .chain(by_hand)
+            .filter_map(|app: &DesiredApp| app.artefact.clone())
+            .collect()
     }
 
     fn is_held(&self, app: &AppName) -> bool {
@@ -155,7 +194,14 @@ impl Ledger {
     /// What the plan for `desired` would be now.
     pub fn plan_for(&self, desired: &Desired, commit: &CommitId) -> Plan {
         let is_accepted = self.words.accepted_prune.as_ref() == Some(commit);
-        plan(desired, &self.current(), PruneLimits { share_max: self.prune_share_max, is_accepted })
+        plan(
+            desired,
+            &self.current(),
+            PruneLimits {
+                share_max: self.prune_share_max,
+                is_accepted,
+            },
+        )
     }
 
     /// What a reconcile to `desired` would do.
@@ -165,7 +211,9 @@ impl Ledger {
 
     /// What every app is told now.
     pub fn decide(&self) -> Decision {
-        let Some(accepted) = &self.desired else { return self.without_git() };
+        let Some(accepted) = &self.desired else {
+            return self.without_git();
+        };
         let plan = self.plan_for(&accepted.desired, &accepted.facts.id);
         let blocked = plan.held_back.as_ref().map(|refusal| Blocked {
             kind: BlockedKind::Prune,
@@ -175,8 +223,16 @@ impl Ledger {
         });
         let removals = Removals::of(&plan, &self.standings);
         let told = |name: &AppName| Some((name.clone(), self.target(name, accepted, &removals)?));
-        let targets = self.names(&accepted.desired).into_iter().filter_map(told).collect();
-        Decision { plan, targets, blocked }
+        let targets = self
+            .names(&accepted.desired)
+            .into_iter()
+            .filter_map(told)
+            .collect();
+        Decision {
+            plan,
+            targets,
+            blocked,
+        }
     }
 
     /// Before a commit could be read: everything stays as it was last applied, operators are heard.
@@ -184,7 +240,10 @@ impl Ledger {
         let names: BTreeSet<&AppName> = self.standings.keys().chain(self.words.by_hand.keys()).collect();
         let told = |name: &AppName| self.by_hand(name).unwrap_or_else(|| self.told(name, Want::Keep));
         let targets = names.into_iter().map(|name| (name.clone(), told(name))).collect();
-        Decision { targets, ..Decision::default() }
+        Decision {
+            targets,
+            ..Decision::default()
+        }
     }
 
     fn names<'a>(&'a self, desired: &'a Desired) -> BTreeSet<&'a AppName> {
@@ -202,42 +261,81 @@ impl Ledger {
             return Some(target);
         }
         let desired = &accepted.desired;
-        let is_here = self.standings.get(name).is_some_and(|standing| standing.applied.is_some());
+        let is_here = self
+            .standings
+            .get(name)
+            .is_some_and(|standing| standing.applied.is_some());
         if self.is_held(name) {
-            return is_here.then(|| Target { suspended: true, ..self.told(name, Want::Keep) });
+            return is_here.then(|| Target {
+                suspended: true,
+                ..self.told(name, Want::Keep)
+            });
         }
         if let Some(mistake) = desired.invalid.get(name) {
             let error = Some(app_error(mistake, &accepted.read_at));
-            return Some(Target { error, ..self.told(name, Want::Keep) });
+            return Some(Target {
+                error,
+                ..self.told(name, Want::Keep)
+            });
         }
         if let Some(app) = desired.apps.get(name) {
             if app.spec.is_suspended() {
-                return Some(Target { suspended: true, ..self.told(name, Want::Keep) });
+                return Some(Target {
+                    suspended: true,
+                    ..self.told(name, Want::Keep)
+                });
             }
             let unmet = self.unmet(app, desired);
-            return Some(Target { unmet, ..self.told(name, Want::Run(app.clone())) });
+            return Some(Target {
+                unmet,
+                ..self.told(name, Want::Run(app.clone()))
+            });
         }
         // What never ran has nothing to keep: a bad spec that was taken back.
         let may_go = removals.going.contains(name) && !removals.needed.contains(name);
-        let want = if may_go || !is_here { Want::Gone } else { Want::Keep };
+        let want = if may_go || !is_here {
+            Want::Gone
+        } else {
+            Want::Keep
+        };
         self.standings.contains_key(name).then(|| self.told(name, want))
     }
 
     fn told(&self, name: &AppName, want: Want) -> Target {
-        Target { commit: self.touched.get(name).cloned(), ..Target::new(want) }
+        Target {
+            commit: self.touched.get(name).cloned(),
+            ..Target::new(want)
+        }
     }
 
     fn by_hand(&self, name: &AppName) -> Option<Target> {
         let change = self.words.by_hand.get(name)?;
-        let want = change.app.clone().map_or(Want::Gone, |app| Want::Run(Arc::new(app)));
-        Some(Target { manual: true, ..self.told(name, want) })
+        let want = change
+            .app
+            .clone()
+            .map_or(Want::Gone, |app| Want::Run(Arc::new(app)));
+        Some(Target {
+            manual: true,
+            ..self.told(name, want)
+        })
     }
 
     /// The dependencies that are on this node and not there yet.
     fn unmet(&self, app: &DesiredApp, desired: &Desired) -> BTreeSet<AppName> {
-        let is_here = |name: &&AppName| desired.apps.contains_key(*name) || desired.invalid.contains_key(*name);
-        let is_satisfied = |name: &AppName| self.standings.get(name).is_some_and(|standing| standing.satisfied);
-        app.spec.depends_on.iter().filter(is_here).filter(|name| !is_satisfied(name)).cloned().collect()
+        let is_here =
+            |name: &&AppName| desired.apps.contains_key(*name) || desired.invalid.contains_key(*name);
+        let is_satisfied = |name: &AppName| {
+            self.standings
+                .get(name)
+                .is_some_and(|standing| standing.satisfied)
+        };
+        app.spec
+            .depends_on
+            .iter()
+            .filter(is_here)
+            .filter(|name| !is_satisfied(name))
+            .cloned()
+            .collect()
     }
 }
 
@@ -250,10 +348,20 @@ struct Removals {
 
 impl Removals {
     fn of(plan: &Plan, standings: &BTreeMap<AppName, Standing>) -> Self {
-        let name_of = |action: &Action| if let Action::Remove { app, .. } = action { Some(app.clone()) } else { None };
+        let name_of = |action: &Action| {
+            if let Action::Remove { app, .. } = action {
+                Some(app.clone())
+            } else {
+                None
+            }
+        };
         let going: BTreeSet<AppName> = plan.actions.iter().filter_map(name_of).collect();
-        let still_there = going.iter().filter_map(|name| standings.get(name)?.applied.as_ref());
-        let needed = still_there.flat_map(|app| app.spec.depends_on.iter().cloned()).collect();
+        let still_there = going
+            .iter()
+            .filter_map(|name| standings.get(name)?.applied.as_ref());
+        let needed = still_there
+            .flat_map(|app| app.spec.depends_on.iter().cloned())
+            .collect();
         Self { going, needed }
     }
 }
@@ -262,7 +370,10 @@ impl Removals {
 fn app_error(mistake: &SpecError, at: &str) -> AppError {
     AppError {
         code: mistake.code.clone(),
-        message: format!("{}:{}:{}: {}", mistake.file, mistake.line, mistake.column, mistake.message),
+        message: format!(
+            "{}:{}:{}: {}",
+            mistake.file, mistake.line, mistake.column, mistake.message
+        ),
         file: Some(mistake.file.clone()),
         line: Some(mistake.line),
         column: Some(mistake.column),

@@ -26,7 +26,11 @@ pub(crate) enum ManualOrder {
     /// Run this.
     Deploy(Box<DesiredApp>),
     /// Run another version of what runs.
-    Upgrade { app: AppName, version: Version, sha256: Option<String> },
+    Upgrade {
+        app: AppName,
+        version: Version,
+        sha256: Option<String>,
+    },
     /// Take it off the node.
     Remove { app: AppName },
 }
@@ -66,7 +70,10 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
             ledger.words.node_suspended = Some(until);
             Ok(OrderReply { apps: Vec::new() })
         }
-        Order::Suspend { app: Some(app), until } => {
+        Order::Suspend {
+            app: Some(app),
+            until,
+        } => {
             known(&app, ledger)?;
             ledger.words.suspended.insert(app.clone(), until);
             Ok(OrderReply { apps: vec![app] })
@@ -98,7 +105,10 @@ fn by_hand(change: ManualOrder, until: Until, ledger: &mut Ledger) -> Result<Ord
         }
         ManualOrder::Upgrade { app, version, sha256 } => {
             known(&app, ledger)?;
-            let applied = ledger.standings.get(&app).and_then(|standing| standing.applied.clone());
+            let applied = ledger
+                .standings
+                .get(&app)
+                .and_then(|standing| standing.applied.clone());
             let applied = applied.ok_or_else(|| OrderError::NothingRuns(app.clone()))?;
             let upgraded = another_version(&applied, version, sha256)?;
             (app, Some(upgraded))
@@ -108,7 +118,11 @@ fn by_hand(change: ManualOrder, until: Until, ledger: &mut Ledger) -> Result<Ord
     Ok(OrderReply { apps: vec![name] })
 }
 
-fn another_version(applied: &Arc<DesiredApp>, version: Version, sha256: Option<String>) -> Result<DesiredApp, OrderError> {
+fn another_version(
+    applied: &Arc<DesiredApp>,
+    version: Version,
+    sha256: Option<String>,
+) -> Result<DesiredApp, OrderError> {
     let mut app = DesiredApp::clone(applied);
     app.spec.version = version;
     match (&mut app.spec.source, sha256) {
@@ -127,5 +141,9 @@ fn known(app: &AppName, ledger: &Ledger) -> Result<(), OrderError> {
         accepted.desired.apps.contains_key(app) || accepted.desired.invalid.contains_key(app)
     });
     let is_known = is_desired || ledger.standings.contains_key(app) || ledger.words.by_hand.contains_key(app);
-    if is_known { Ok(()) } else { Err(OrderError::NoSuchApp(app.clone())) }
+    if is_known {
+        Ok(())
+    } else {
+        Err(OrderError::NoSuchApp(app.clone()))
+    }
 }

@@ -18,8 +18,8 @@ use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId};
 use crate::plan::{Action, Diff, Plan};
 use crate::source::folder::Folders;
-use crate::specs::{Desired, SpecCache};
 use crate::specs::desired::CommitFacts;
+use crate::specs::{Desired, SpecCache};
 use crate::telemetry::{Event, EventSink};
 
 /// How long somebody waits for a reconcile.
@@ -99,7 +99,10 @@ impl Passes {
     /// Starts an actor for every app that the store knows: it finds out by itself what runs.
     pub async fn wake_known_apps(&mut self) {
         for (name, record) in self.services.apps.known() {
-            let standing = Standing { applied: record.applied.clone(), ..Standing::default() };
+            let standing = Standing {
+                applied: record.applied.clone(),
+                ..Standing::default()
+            };
             if let Some(commit) = &record.commit {
                 self.ledger.touched.insert(name.clone(), commit.clone());
             }
@@ -117,7 +120,9 @@ impl Passes {
             return;
         };
         if is_manual || self.is_news(&facts.id) {
-            self.services.events.emit(Event::ReconcileStart { commit: Some(facts.id.clone()) });
+            self.services.events.emit(Event::ReconcileStart {
+                commit: Some(facts.id.clone()),
+            });
         }
         let specs = self.services.specs.clone();
         let myself = self.myself.clone();
@@ -125,14 +130,25 @@ impl Passes {
             let begin = Instant::now();
             let (result, cache) = specs.read(facts.id.clone(), cache).await;
             let duration_ms = millis(begin);
-            let outcome = Box::new(ReadOutcome { result, cache, duration_ms });
+            let outcome = Box::new(ReadOutcome {
+                result,
+                cache,
+                duration_ms,
+            });
             // The reconciler is gone only when the node stops; then nobody waits for this.
-            let _ = myself.cast(ReconcilerMsg::Read { facts, is_manual, outcome });
+            let _ = myself.cast(ReconcilerMsg::Read {
+                facts,
+                is_manual,
+                outcome,
+            });
         });
     }
 
     fn is_news(&self, commit: &CommitId) -> bool {
-        self.ledger.desired.as_ref().is_none_or(|accepted| accepted.facts.id != *commit)
+        self.ledger
+            .desired
+            .as_ref()
+            .is_none_or(|accepted| accepted.facts.id != *commit)
     }
 
     /// The specs of a commit were read, or could not be.
@@ -146,12 +162,21 @@ impl Passes {
                 if lifted {
                     self.services.memory.save_words(&self.ledger.words);
                 }
-                let accepted = Accepted { facts, desired, read_at: rfc3339(now_ms()) };
+                let accepted = Accepted {
+                    facts,
+                    desired,
+                    read_at: rfc3339(now_ms()),
+                };
                 (self.services.applied)(accepted.facts.id.clone());
                 self.accept(accepted, is_news);
                 let decision = self.tell().await;
                 let is_worth_telling = is_news || is_manual || !decision.plan.actions.is_empty();
-                self.conclude(decision, outcome.duration_ms + millis(begin), is_worth_telling, is_news);
+                self.conclude(
+                    decision,
+                    outcome.duration_ms + millis(begin),
+                    is_worth_telling,
+                    is_news,
+                );
             }
             Err(error) => {
                 let error = error.to_string();
@@ -159,10 +184,18 @@ impl Passes {
                     warn!(commit = %facts.id.short(), %error, "the commit cannot be read; everything stays as it is");
                     let duration_ms = outcome.duration_ms;
                     let code = "osier::specs::unreadable".to_owned();
-                    self.services.events.emit(Event::ReconcileError { code, error: error.clone(), duration_ms });
+                    self.services.events.emit(Event::ReconcileError {
+                        code,
+                        error: error.clone(),
+                        duration_ms,
+                    });
                 }
-                self.services.board.set_specs(|specs| specs.error = Some(error.clone()));
-                self.services.board.set_reconcile(outcome.duration_ms, Some(error));
+                self.services
+                    .board
+                    .set_specs(|specs| specs.error = Some(error.clone()));
+                self.services
+                    .board
+                    .set_reconcile(outcome.duration_ms, Some(error));
                 // Whoever runs goes on, from what was applied last.
                 self.tell().await;
             }
@@ -178,11 +211,16 @@ impl Passes {
         let before = self.ledger.desired.as_ref();
         for (name, app) in &accepted.desired.apps {
             let old = before.and_then(|old| old.desired.apps.get(name)).or_else(|| {
-                self.ledger.standings.get(name).and_then(|standing| standing.applied.as_ref())
+                self.ledger
+                    .standings
+                    .get(name)
+                    .and_then(|standing| standing.applied.as_ref())
             });
             let is_touched = old.is_none_or(|old| old.digest != app.digest);
             if is_touched || !self.ledger.touched.contains_key(name) {
-                self.ledger.touched.insert(name.clone(), accepted.facts.id.clone());
+                self.ledger
+                    .touched
+                    .insert(name.clone(), accepted.facts.id.clone());
             }
         }
         if is_news {
@@ -200,24 +238,39 @@ impl Passes {
             }
         }
         self.services.board.set_specs(|specs| {
-            *specs = SpecsFacts { accepted: Some(accepted.facts.clone()), desired: Some(accepted.desired.clone()), error: None, blocked: None };
+            *specs = SpecsFacts {
+                accepted: Some(accepted.facts.clone()),
+                desired: Some(accepted.desired.clone()),
+                error: None,
+                blocked: None,
+            };
         });
         self.ledger.desired = Some(accepted);
     }
 
     /// Publishes how the reconcile went.
     fn conclude(&mut self, decision: Decision, duration_ms: u64, is_worth_telling: bool, is_news: bool) {
-        let Some(accepted) = &self.ledger.desired else { return };
+        let Some(accepted) = &self.ledger.desired else {
+            return;
+        };
         let commit = accepted.facts.id.clone();
         self.services.board.set_reconcile(duration_ms, None);
         if let (Some(blocked), true) = (&decision.blocked, is_news) {
             warn!(commit = %commit.short(), apps = blocked.apps.len(), "a mass removal waits for `{}`", blocked.accept);
-            self.services.events.emit(Event::PruneRefused { commit: commit.clone(), apps: blocked.apps.clone() });
+            self.services.events.emit(Event::PruneRefused {
+                commit: commit.clone(),
+                apps: blocked.apps.clone(),
+            });
         }
         if is_worth_telling {
             let (actions, invalid) = (decision.plan.actions.len(), accepted.desired.invalid.len());
             info!(commit = %commit.short(), actions, invalid, duration_ms, "reconciled");
-            self.services.events.emit(Event::ReconcileStop { commit, duration_ms, actions, invalid });
+            self.services.events.emit(Event::ReconcileStop {
+                commit,
+                duration_ms,
+                actions,
+                invalid,
+            });
         } else {
             debug!(commit = %commit.short(), duration_ms, "nothing to reconcile");
         }
@@ -230,7 +283,9 @@ impl Passes {
     async fn tell(&mut self) -> Decision {
         self.is_pass_due = false;
         let mut decision = self.ledger.decide();
-        self.services.board.set_specs(|specs| specs.blocked.clone_from(&decision.blocked));
+        self.services
+            .board
+            .set_specs(|specs| specs.blocked.clone_from(&decision.blocked));
         for (name, target) in std::mem::take(&mut decision.targets) {
             if self.told.get(&name).is_some_and(|told| is_same(told, &target)) {
                 continue;
@@ -260,7 +315,10 @@ impl Passes {
             }
             return;
         }
-        let is_wanted_gone = self.told.get(&name).is_some_and(|told| matches!(told.want, Want::Gone));
+        let is_wanted_gone = self
+            .told
+            .get(&name)
+            .is_some_and(|told| matches!(told.want, Want::Gone));
         if report.gone && is_wanted_gone {
             self.forget(&name).await;
         } else {
@@ -279,7 +337,10 @@ impl Passes {
         self.ledger.touched.remove(name);
         self.told.remove(name);
         self.services.apps.end(name).await;
-        if standing.and_then(|standing| standing.applied).is_some_and(|app| app.artefact.is_some()) {
+        if standing
+            .and_then(|standing| standing.applied)
+            .is_some_and(|app| app.artefact.is_some())
+        {
             let keep = self.ledger.artefacts();
             let folders = self.services.folders.clone();
             tokio::task::spawn_blocking(move || folders.sweep(&keep));
@@ -303,7 +364,11 @@ impl Passes {
         if self.waiting.is_empty() || self.cache.is_none() || self.is_pass_due {
             return;
         }
-        let has_settled = self.ledger.standings.values().all(|standing| standing.settled || standing.failed);
+        let has_settled = self
+            .ledger
+            .standings
+            .values()
+            .all(|standing| standing.settled || standing.failed);
         let report = self.report();
         let due = |(patience, _): &mut (Patience, _)| has_settled || *patience == Patience::UntilTold;
         for (_, reply) in self.waiting.extract_if(.., due) {
@@ -314,23 +379,45 @@ impl Passes {
 
     fn report(&self) -> Report {
         Report {
-            commit: self.ledger.desired.as_ref().map(|accepted| accepted.facts.id.clone()),
-            actions: self.newest.actions.iter().map(|action| (kind(action), action_app(action).clone())).collect(),
+            commit: self
+                .ledger
+                .desired
+                .as_ref()
+                .map(|accepted| accepted.facts.id.clone()),
+            actions: self
+                .newest
+                .actions
+                .iter()
+                .map(|action| (kind(action), action_app(action).clone()))
+                .collect(),
         }
     }
 
     /// Says what a reconcile to `commit` would do, in a task: the commit has to be read.
     pub fn diff(&self, commit: CommitId, reply: RpcReplyPort<Result<Diff, String>>) {
-        if let Some(accepted) = self.ledger.desired.as_ref().filter(|accepted| accepted.facts.id == commit) {
+        if let Some(accepted) = self
+            .ledger
+            .desired
+            .as_ref()
+            .filter(|accepted| accepted.facts.id == commit)
+        {
             let diff = self.ledger.diff(&accepted.desired, &commit);
             let _ = reply.send(Ok(diff));
             return;
         }
         let (specs, myself) = (self.services.specs.clone(), self.myself.clone());
-        let names = self.cache.as_ref().map(|cache| cache.names().clone()).unwrap_or_default();
+        let names = self
+            .cache
+            .as_ref()
+            .map(|cache| cache.names().clone())
+            .unwrap_or_default();
         tokio::spawn(async move {
             match specs.read(commit.clone(), SpecCache::with_names(names)).await.0 {
-                Ok(desired) => drop(myself.cast(ReconcilerMsg::Compare { commit, desired, reply })),
+                Ok(desired) => drop(myself.cast(ReconcilerMsg::Compare {
+                    commit,
+                    desired,
+                    reply,
+                })),
                 Err(error) => drop(reply.send(Err(error.to_string()))),
             }
         });
@@ -363,7 +450,9 @@ impl Passes {
         if let Some(alarm) = self.alarm.take() {
             alarm.abort();
         }
-        let Some(end_ms) = self.ledger.words.next_end_ms() else { return };
+        let Some(end_ms) = self.ledger.words.next_end_ms() else {
+            return;
+        };
         let wait = std::time::Duration::from_millis(end_ms.saturating_sub(now_ms()));
         let myself = self.myself.clone();
         let alarm = tokio::spawn(async move {
@@ -371,7 +460,9 @@ impl Passes {
             let _ = myself.cast(ReconcilerMsg::WordsRunOut);
         });
         self.alarm = Some(alarm.abort_handle());
-        self.services.board.set_suspended(self.ledger.words.node_suspended.is_some());
+        self.services
+            .board
+            .set_suspended(self.ledger.words.node_suspended.is_some());
     }
 }
 
@@ -399,7 +490,10 @@ fn action_app(action: &Action) -> &AppName {
 /// The same target as before? By digests: specs are large.
 fn is_same(told: &Target, target: &Target) -> bool {
     let wants_same = match (&told.want, &target.want) {
-        (Want::Run(old), Want::Run(new)) => Arc::ptr_eq(old, new) || (old.digest == new.digest && old.file == new.file && old.line == new.line),
+        (Want::Run(old), Want::Run(new)) => {
+            Arc::ptr_eq(old, new)
+                || (old.digest == new.digest && old.file == new.file && old.line == new.line)
+        }
         (Want::Keep, Want::Keep) | (Want::Gone, Want::Gone) => true,
         (Want::Run(_) | Want::Keep | Want::Gone, _) => false,
     };

@@ -25,8 +25,20 @@ mod tests {
     #[test]
     fn errors_stretch_the_interval_up_to_a_cap() {
         let seconds = |interval, errors| wait(Duration::from_secs(interval), errors, 0.5).as_secs();
-        assert_eq!([seconds(1, 0), seconds(1, 1), seconds(1, 2), seconds(1, 3), seconds(1, 60)], [1, 2, 4, 4, 4]);
-        assert_eq!([seconds(60, 0), seconds(60, 2), seconds(200, 3), seconds(3600, 9)], [60, 240, 300, 3600]);
+        assert_eq!(
+            [
+                seconds(1, 0),
+                seconds(1, 1),
+                seconds(1, 2),
+                seconds(1, 3),
+                seconds(1, 60)
+            ],
+            [1, 2, 4, 4, 4]
+        );
+        assert_eq!(
+            [seconds(60, 0), seconds(60, 2), seconds(200, 3), seconds(3600, 9)],
+            [60, 240, 300, 3600]
+        );
     }
 
     proptest! {

@@ -9,42 +9,97 @@ pub(crate) fn checks(node: &NodeContext) -> Vec<Check> {
 }
 
 fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {
-    Check { name: name.to_owned(), state, found: found.into(), fix: fix.map(str::to_owned) }
+    Check {
+        name: name.to_owned(),
+        state,
+        found: found.into(),
+        fix: fix.map(str::to_owned),
+    }
 }
 
 /// Supervision catches panics; a host that aborts on them has none.
 fn unwinding() -> Check {
     if cfg!(panic = "unwind") {
-        return check("panics", CheckState::Good, "unwind: a crash of an actor stays local", None);
+        return check(
+            "panics",
+            CheckState::Good,
+            "unwind: a crash of an actor stays local",
+            None,
+        );
     }
     let fix = "build the host with `panic = \"unwind\"` in every profile";
-    check("panics", CheckState::Bad, "abort: any crash ends the whole process", Some(fix))
+    check(
+        "panics",
+        CheckState::Bad,
+        "abort: any crash ends the whole process",
+        Some(fix),
+    )
 }
 
 fn user(node: &NodeContext) -> Check {
     let is_root = rustix::process::geteuid().is_root();
-    match (&node.settings.processes.app_user, is_root) {
-        (Some(user), _) => check("app user", CheckState::Good, format!("apps that name no user run as {user}"), None),
-        (None, false) => check("app user", CheckState::Good, "apps run as the user that runs the node", None),
+    let app_user = node
+        .settings
+        .processes
+        .as_ref()
+        .and_then(|processes| processes.app_user.as_ref());
+    match (app_user, is_root) {
+        (Some(user), _) => check(
+            "app user",
+            CheckState::Good,
+            format!("apps that name no user run as {user}"),
+            None,
+        ),
+        (None, false) => check(
+            "app user",
+            CheckState::Good,
+            "apps run as the user that runs the node",
+            None,
+        ),
         (None, true) => {
             let fix = "set `[node] app_user`, or `sandbox.user` in each spec";
-            check("app user", CheckState::Warning, "apps that name no user run as root", Some(fix))
+            check(
+                "app user",
+                CheckState::Warning,
+                "apps that name no user run as root",
+                Some(fix),
+            )
         }
     }
 }
 
 fn data_dir(node: &NodeContext) -> Check {
     match node.node_board.store_error() {
-        None => check("state", CheckState::Good, format!("kept in {}", node.settings.data_dir.display()), None),
-        Some(error) => check("state", CheckState::Bad, error, Some("free space or mend the folder; it recovers by itself")),
+        None => check(
+            "state",
+            CheckState::Good,
+            format!("kept in {}", node.settings.data_dir.display()),
+            None,
+        ),
+        Some(error) => check(
+            "state",
+            CheckState::Bad,
+            error,
+            Some("free space or mend the folder; it recovers by itself"),
+        ),
     }
 }
 
 fn repository(node: &NodeContext) -> Check {
     let source = node.node_board.source();
     match (source.error, source.fetched_at_ms) {
-        (Some(error), _) => check("repository", CheckState::Bad, error, Some("`osier status` says what runs meanwhile")),
-        (None, Some(_)) => check("repository", CheckState::Good, format!("{} answers", node.settings.repo.url), None),
+        (Some(error), _) => check(
+            "repository",
+            CheckState::Bad,
+            error,
+            Some("`osier status` says what runs meanwhile"),
+        ),
+        (None, Some(_)) => check(
+            "repository",
+            CheckState::Good,
+            format!("{} answers", node.settings.repo.url),
+            None,
+        ),
         (None, None) => check("repository", CheckState::Warning, "not looked at yet", None),
     }
 }

@@ -5,18 +5,29 @@ use std::sync::Arc;
 use ractor::rpc::CallResult;
 
 use super::{NodeContext, unavailable};
-use crate::actors::reconciler::{Patience, ManualOrder, Order, OrderReply, ReconcilerMsg, Until};
+use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, ReconcilerMsg, Until};
 use crate::clock::now_ms;
 use crate::names::AppName;
 use crate::rpc::procedures::{
-    ActionReply, DeployRequest, Nothing, OperateRequest, Operation, RemoveRequest, SuspendRequest, UpgradeRequest,
+    ActionReply, DeployRequest, Nothing, OperateRequest, Operation, RemoveRequest, SuspendRequest,
+    UpgradeRequest,
 };
 use crate::rpc::{RpcError, RpcErrorCode};
+use crate::specs::DesiredApp;
+use crate::specs::app_file::read_app;
+use crate::specs::app_spec::Source;
 
 /// Hands an operator's word to the reconciler.
 pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply, RpcError> {
-    let reconciler = node.directory.reconciler.get().ok_or_else(|| unavailable("reconciler"))?;
-    match reconciler.call(|reply| ReconcilerMsg::Order { order, reply }, None).await {
+    let reconciler = node
+        .directory
+        .reconciler
+        .get()
+        .ok_or_else(|| unavailable("reconciler"))?;
+    match reconciler
+        .call(|reply| ReconcilerMsg::Order { order, reply }, None)
+        .await
+    {
         Ok(CallResult::Success(Ok(reply))) => Ok(reply),
         Ok(CallResult::Success(Err(error))) => Err(RpcError::new(RpcErrorCode::Refused, error.to_string())),
         _ => Err(unavailable("reconciler")),
@@ -24,7 +35,9 @@ pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply
 }
 
 fn until(hold_ms: Option<u64>) -> Until {
-    hold_ms.map_or(Until::NextReconcile, |hold_ms| Until::At(now_ms().saturating_add(hold_ms)))
+    hold_ms.map_or(Until::NextReconcile, |hold_ms| {
+        Until::At(now_ms().saturating_add(hold_ms))
+    })
 }
 
 async fn by_hand(
@@ -33,26 +46,73 @@ async fn by_hand(
     change: ManualOrder,
     hold_ms: Option<u64>,
 ) -> Result<ActionReply, RpcError> {
-    let reply = order(node, Order::Manual { change, until: until(hold_ms) }).await?;
+    let reply = order(
+        node,
+        Order::Manual {
+            change,
+            until: until(hold_ms),
+        },
+    )
+    .await?;
     super::reconcile::settle(node, Patience::UntilSettled).await?;
     let app = reply.apps.first().ok_or_else(|| unavailable("reconciler"))?;
-    Ok(super::reconcile::outcome(verb, app, node.board.get(app).as_deref()))
+    Ok(super::reconcile::outcome(
+        verb,
+        app,
+        node.board.get(app).as_deref(),
+    ))
 }
 
 /// Deploys a spec by hand. Its mistakes come back as one refusal that names them all.
 pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> Result<ActionReply, RpcError> {
-    let app = crate::specs::load::single(&request.file, request.text.as_bytes(), &node.facts).map_err(|mistakes| {
-        let text: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        let help = mistakes.first().map(|mistake| mistake.help.clone()).unwrap_or_default();
-        RpcError::new(RpcErrorCode::Refused, text.join("\n")).help(help)
-    })?;
-    by_hand(node, "deploy", ManualOrder::Deploy(Box::new(app)), request.hold_ms).await
+    let stem = request
+        .file
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.split('.').next())
+        .unwrap_or_default();
+    let read = read_app(&request.file, request.text.as_bytes(), stem, &node.facts);
+    let spec = match (read.spec, read.errors.first()) {
+        (Some(spec), None) => spec,
+        (_, first) => {
+            let text: Vec<String> = read.errors.iter().map(ToString::to_string).collect();
+            let help = first.map(|mistake| mistake.help.clone()).unwrap_or_default();
+            return Err(RpcError::new(RpcErrorCode::Refused, text.join("\n")).help(help));
+        }
+    };
+    if matches!(&spec.source, Some(Source::Path { path }) if !path.starts_with('/')) {
+        let why = "a spec that is deployed by hand has no folder beside it: give an absolute path";
+        return Err(RpcError::new(RpcErrorCode::Refused, why));
+    }
+    let digest = spec.digest(&[]);
+    let app = DesiredApp {
+        spec,
+        digest,
+        file: request.file,
+        line: 1,
+        folder: String::new(),
+        artefact: None,
+    };
+    by_hand(
+        node,
+        "deploy",
+        ManualOrder::Deploy(Box::new(app)),
+        request.hold_ms,
+    )
+    .await
 }
 
 /// Gives an app another version by hand.
-pub(crate) async fn upgrade(node: &Arc<NodeContext>, request: UpgradeRequest) -> Result<ActionReply, RpcError> {
+pub(crate) async fn upgrade(
+    node: &Arc<NodeContext>,
+    request: UpgradeRequest,
+) -> Result<ActionReply, RpcError> {
     let app = node.app(&request.app)?;
-    let change = ManualOrder::Upgrade { app, version: request.version, sha256: request.sha256 };
+    let change = ManualOrder::Upgrade {
+        app,
+        version: request.version,
+        sha256: request.sha256,
+    };
     by_hand(node, "upgrade", change, request.hold_ms).await
 }
 
@@ -63,7 +123,10 @@ pub(crate) async fn remove(node: &Arc<NodeContext>, request: RemoveRequest) -> R
 }
 
 /// Restarts, stops or starts one app or all, at the same time, and waits for each.
-pub(crate) async fn operate(node: &Arc<NodeContext>, request: OperateRequest) -> Result<Vec<ActionReply>, RpcError> {
+pub(crate) async fn operate(
+    node: &Arc<NodeContext>,
+    request: OperateRequest,
+) -> Result<Vec<ActionReply>, RpcError> {
     let apps: Vec<AppName> = match &request.app {
         Some(name) => vec![node.app(name)?],
         None => node.board.all().into_keys().collect(),
@@ -77,7 +140,12 @@ pub(crate) async fn operate(node: &Arc<NodeContext>, request: OperateRequest) ->
     let all = apps.into_iter().map(|app| async move {
         let error = node.apps.operate(&app, operation).await.err();
         let result = if error.is_some() { "error" } else { "ok" }.to_owned();
-        ActionReply { action: verb.to_owned(), app, result, error }
+        ActionReply {
+            action: verb.to_owned(),
+            app,
+            result,
+            error,
+        }
     });
     Ok(futures::future::join_all(all).await)
 }
@@ -88,8 +156,14 @@ pub(crate) async fn suspend(node: &Arc<NodeContext>, request: SuspendRequest) ->
         Some(name) => Some(node.app(name)?),
         None => None,
     };
-    let until = request.for_ms.map_or(Until::Revoked, |for_ms| Until::At(now_ms().saturating_add(for_ms)));
-    let word = if request.suspend { Order::Suspend { app, until } } else { Order::Resume { app } };
+    let until = request.for_ms.map_or(Until::Revoked, |for_ms| {
+        Until::At(now_ms().saturating_add(for_ms))
+    });
+    let word = if request.suspend {
+        Order::Suspend { app, until }
+    } else {
+        Order::Resume { app }
+    };
     order(node, word).await?;
     Ok(Nothing {})
 }

@@ -15,7 +15,10 @@ use crate::status::{AppState, RunState, SyncState};
 
 /// Fetches, reconciles, and tells how it went. A repository that cannot be fetched is no error of the call: the node
 /// is reconciled to what was accepted last, and the reply says why it is not in sync.
-pub(crate) async fn reconcile(node: &Arc<NodeContext>, request: ReconcileRequest) -> Result<ReconcileReply, RpcError> {
+pub(crate) async fn reconcile(
+    node: &Arc<NodeContext>,
+    request: ReconcileRequest,
+) -> Result<ReconcileReply, RpcError> {
     let app = match &request.app {
         Some(name) => Some(node.app(name.as_str())?),
         None => None,
@@ -29,13 +32,21 @@ pub(crate) async fn reconcile(node: &Arc<NodeContext>, request: ReconcileRequest
         settle(node, Patience::UntilTold).await?;
         super::manual::order(node, Order::AcceptPrune).await?;
     }
-    let patience = if request.wait { Patience::UntilSettled } else { Patience::UntilTold };
+    let patience = if request.wait {
+        Patience::UntilSettled
+    } else {
+        Patience::UntilTold
+    };
     let report = settle(node, patience).await?;
     Ok(reply(node, report, app.as_ref(), looked.err()))
 }
 
 async fn look(node: &NodeContext) -> Result<Result<CommitId, String>, RpcError> {
-    let watcher = node.directory.repo_watcher.get().ok_or_else(|| unavailable("repo watcher"))?;
+    let watcher = node
+        .directory
+        .repo_watcher
+        .get()
+        .ok_or_else(|| unavailable("repo watcher"))?;
     match watcher.call(|reply| WatcherMsg::Look { reply }, None).await {
         Ok(CallResult::Success(looked)) => Ok(looked),
         _ => Err(unavailable("repo watcher")),
@@ -43,8 +54,15 @@ async fn look(node: &NodeContext) -> Result<Result<CommitId, String>, RpcError> 
 }
 
 async fn accept(node: &NodeContext, rev: String) -> Result<(), RpcError> {
-    let watcher = node.directory.repo_watcher.get().ok_or_else(|| unavailable("repo watcher"))?;
-    match watcher.call(|reply| WatcherMsg::Accept { rev, reply }, None).await {
+    let watcher = node
+        .directory
+        .repo_watcher
+        .get()
+        .ok_or_else(|| unavailable("repo watcher"))?;
+    match watcher
+        .call(|reply| WatcherMsg::Accept { rev, reply }, None)
+        .await
+    {
         Ok(CallResult::Success(Ok(_commit))) => Ok(()),
         Ok(CallResult::Success(Err(why))) => Err(RpcError::new(RpcErrorCode::Refused, why)),
         _ => Err(unavailable("repo watcher")),
@@ -53,23 +71,45 @@ async fn accept(node: &NodeContext, rev: String) -> Result<(), RpcError> {
 
 /// What the reconciler did, when it has told every app, or when every app has settled .
 pub(super) async fn settle(node: &NodeContext, patience: Patience) -> Result<Report, RpcError> {
-    let reconciler = node.directory.reconciler.get().ok_or_else(|| unavailable("reconciler"))?;
-    match reconciler.call(|reply| ReconcilerMsg::Settle { patience, reply }, None).await {
+    let reconciler = node
+        .directory
+        .reconciler
+        .get()
+        .ok_or_else(|| unavailable("reconciler"))?;
+    match reconciler
+        .call(|reply| ReconcilerMsg::Settle { patience, reply }, None)
+        .await
+    {
         Ok(CallResult::Success(report)) => Ok(report),
         _ => Err(unavailable("reconciler")),
     }
 }
 
-fn reply(node: &NodeContext, report: Report, app: Option<&AppName>, fetch_error: Option<String>) -> ReconcileReply {
+fn reply(
+    node: &NodeContext,
+    report: Report,
+    app: Option<&AppName>,
+    fetch_error: Option<String>,
+) -> ReconcileReply {
     let headline = node.headline();
     let is_asked = |name: &AppName| app.is_none_or(|app| app == name);
     let actions = report.actions.into_iter().filter(|(_, name)| is_asked(name));
-    let actions = actions.map(|(action, name)| outcome(action, &name, node.board.get(&name).as_deref())).collect();
+    let actions = actions
+        .map(|(action, name)| outcome(action, &name, node.board.get(&name).as_deref()))
+        .collect();
     let (result, reason) = match app.and_then(|name| node.board.get(name)) {
-        Some(state) => (state.sync.as_str(), state.last_error.as_ref().map(|error| error.message.clone())),
+        Some(state) => (
+            state.sync.as_str(),
+            state.last_error.as_ref().map(|error| error.message.clone()),
+        ),
         None => (headline.status.as_str(), headline.reason),
     };
-    ReconcileReply { commit: report.commit, result: result.to_owned(), reason: fetch_error.or(reason), actions }
+    ReconcileReply {
+        commit: report.commit,
+        result: result.to_owned(),
+        reason: fetch_error.or(reason),
+        actions,
+    }
 }
 
 /// How an action stands by the app's own word.
@@ -84,21 +124,35 @@ pub(super) fn outcome(action: &str, app: &AppName, state: Option<&AppState>) -> 
             _ => ("pending", None),
         },
     };
-    ActionReply { action: action.to_owned(), app: app.clone(), result: result.to_owned(), error }
+    ActionReply {
+        action: action.to_owned(),
+        app: app.clone(),
+        result: result.to_owned(),
+        error,
+    }
 }
 
 /// What a reconcile to a revision that the node has would do; by default to the branch's head.
 pub(crate) async fn diff(node: &Arc<NodeContext>, request: DiffRequest) -> Result<Diff, RpcError> {
     let commit = match request.rev {
         Some(rev) => rev.parse().map_err(|error: crate::names::NameError| {
-            RpcError::new(RpcErrorCode::NotFound, error.to_string()).help("give the whole id of a commit that the node has")
+            RpcError::new(RpcErrorCode::NotFound, error.to_string())
+                .help("give the whole id of a commit that the node has")
         })?,
         None => look(node).await?.map_err(|why| {
-            RpcError::new(RpcErrorCode::Failed, why).help("`osier status` says more; `--rev` compares with a commit that the node has")
+            RpcError::new(RpcErrorCode::Failed, why)
+                .help("`osier status` says more; `--rev` compares with a commit that the node has")
         })?,
     };
-    let reconciler = node.directory.reconciler.get().ok_or_else(|| unavailable("reconciler"))?;
-    match reconciler.call(|reply| ReconcilerMsg::Diff { commit, reply }, None).await {
+    let reconciler = node
+        .directory
+        .reconciler
+        .get()
+        .ok_or_else(|| unavailable("reconciler"))?;
+    match reconciler
+        .call(|reply| ReconcilerMsg::Diff { commit, reply }, None)
+        .await
+    {
         Ok(CallResult::Success(Ok(diff))) => Ok(diff),
         Ok(CallResult::Success(Err(why))) => Err(RpcError::new(RpcErrorCode::NotFound, why)),
         _ => Err(unavailable("reconciler")),

@@ -30,3 +30,24 @@ pub(crate) async fn watch(node: &Arc<NodeContext>, items: Items) -> Result<(), R
     }
     Ok(())
 }
+
+/// An app's output.
+pub(crate) async fn logs(
+    node: &Arc<NodeContext>,
+    request: LogsRequest,
+    items: Items,
+) -> Result<(), RpcError> {
+    let name = node.app(&request.app)?;
+    let _ = (name, items);
+    Err(RpcError::new(RpcErrorCode::Failed, "not there yet"))
+}
+
+/// What happened.
+pub(crate) async fn events(
+    node: &Arc<NodeContext>,
+    request: EventsRequest,
+    items: Items,
+) -> Result<(), RpcError> {
+    let _ = (node, request, items);
+    Err(RpcError::new(RpcErrorCode::Failed, "not there yet"))
+}

@@ -14,7 +14,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The tree from the root supervisor down.
 pub(crate) async fn tree(node: &Arc<NodeContext>) -> Result<TreeNode, RpcError> {
     let root = node.root().ok_or_else(|| unavailable("root supervisor"))?;
-    let tree = root.tree(PATIENCE).await.map_err(|_| unavailable("root supervisor"))?;
+    let tree = root
+        .tree(PATIENCE)
+        .await
+        .map_err(|_| unavailable("root supervisor"))?;
     Ok(TreeNode {
         name: node.settings.name.to_string(),
         age_ms: Some(millis(node.started.elapsed())),
@@ -23,10 +26,22 @@ pub(crate) async fn tree(node: &Arc<NodeContext>) -> Result<TreeNode, RpcError> 
 }
 
 fn supervisor(node: &NodeContext, tree: Tree) -> TreeNode {
-    let strategy = if tree.is_dynamic { "dynamic, one_for_one" } else { tree.flags.strategy.as_str() };
-    let detail = format!("{strategy}, {} restarts in {} s", tree.flags.intensity, tree.flags.period.as_secs());
+    let strategy = if tree.is_dynamic {
+        "dynamic, one_for_one"
+    } else {
+        tree.flags.strategy.as_str()
+    };
+    let detail = format!(
+        "{strategy}, {} restarts in {} s",
+        tree.flags.intensity,
+        tree.flags.period.as_secs()
+    );
     let is_apps = tree.is_dynamic;
-    let children = tree.children.into_iter().map(|(info, below)| child(node, &info, below, is_apps)).collect();
+    let children = tree
+        .children
+        .into_iter()
+        .map(|(info, below)| child(node, &info, below, is_apps))
+        .collect();
     TreeNode {
         kind: "supervisor".to_owned(),
         detail: Some(detail),
@@ -39,17 +54,34 @@ fn supervisor(node: &NodeContext, tree: Tree) -> TreeNode {
 fn child(node: &NodeContext, info: &ChildInfo, below: Option<Tree>, is_app: bool) -> TreeNode {
     let inner = match below {
         Some(tree) => supervisor(node, tree),
-        None if info.kind == Kind::Supervisor => TreeNode { kind: "supervisor".to_owned(), ..TreeNode::default() },
-        None => TreeNode { kind: "actor".to_owned(), ..TreeNode::default() },
+        None if info.kind == Kind::Supervisor => TreeNode {
+            kind: "supervisor".to_owned(),
+            ..TreeNode::default()
+        },
+        None => TreeNode {
+            kind: "actor".to_owned(),
+            ..TreeNode::default()
+        },
     };
-    let app = if is_app { info.id.as_str().parse().ok().and_then(|name| node.board.get(&name)) } else { None };
+    let app = if is_app {
+        info.id
+            .as_str()
+            .parse()
+            .ok()
+            .and_then(|name| node.board.get(&name))
+    } else {
+        None
+    };
     TreeNode {
         name: info.id.to_string(),
         state: info.state.as_str().to_owned(),
         restarts: info.restarts,
         mailbox: None,
         age_ms: info.started_ago.map(millis),
-        last_exit: info.last_exit.as_ref().map(|exit| format!("{}, {} s ago", exit.reason, exit.ago.as_secs())),
+        last_exit: info
+            .last_exit
+            .as_ref()
+            .map(|exit| format!("{}, {} s ago", exit.reason, exit.ago.as_secs())),
         os_pid: app.as_ref().and_then(|state| state.os_pid),
         detail: app.map(|state| app_detail(&state)).or(inner.detail),
         kind: inner.kind,
@@ -59,8 +91,16 @@ fn child(node: &NodeContext, info: &ChildInfo, below: Option<Tree>, is_app: bool
 
 /// An app in its line of the tree: `running 1.4.2, 3 restarts`.
 fn app_detail(state: &crate::status::AppState) -> String {
-    let version = state.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-    let restarts = if state.restarts == 0 { String::new() } else { format!(", {} restarts", state.restarts) };
+    let version = state
+        .version
+        .as_ref()
+        .map(|version| format!(" {version}"))
+        .unwrap_or_default();
+    let restarts = if state.restarts == 0 {
+        String::new()
+    } else {
+        format!(", {} restarts", state.restarts)
+    };
     format!("{}{version}{restarts}", state.status.as_str())
 }
 
@@ -71,16 +111,26 @@ fn millis(duration: Duration) -> u64 {
 /// Kills the actor at a path such as `core/apps/web`. For tests of what grows back; a release build refuses.
 pub(crate) async fn kill(node: &Arc<NodeContext>, request: TreeKillRequest) -> Result<Nothing, RpcError> {
     if !cfg!(debug_assertions) {
-        return Err(RpcError::new(RpcErrorCode::NotPermitted, "only debug builds kill actors on request"));
+        return Err(RpcError::new(
+            RpcErrorCode::NotPermitted,
+            "only debug builds kill actors on request",
+        ));
     }
     let root = node.root().ok_or_else(|| unavailable("root supervisor"))?;
-    let mut children = root.tree(PATIENCE).await.map_err(|_| unavailable("root supervisor"))?.children;
+    let mut children = root
+        .tree(PATIENCE)
+        .await
+        .map_err(|_| unavailable("root supervisor"))?
+        .children;
     let mut found = None;
     for part in request.path.split('/') {
         let step = children.into_iter().find(|(info, _)| info.id.as_str() == part);
         let Some((info, below)) = step else {
             let path = crate::names::shown(&request.path);
-            return Err(RpcError::new(RpcErrorCode::NotFound, format!("no actor at `{path}`")).help("`osier tree` lists them"));
+            return Err(
+                RpcError::new(RpcErrorCode::NotFound, format!("no actor at `{path}`"))
+                    .help("`osier tree` lists them"),
+            );
         };
         found = info.child;
         children = below.map(|tree| tree.children).unwrap_or_default();
