@@ -30,7 +30,7 @@ pub use self::budget::{Budget, Jitter, Spent};
 pub use self::effect::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
 pub use self::exit::{Exit, ExitKind};
 pub use self::operator::{Operation, OperatorError, OperatorId};
-pub use self::record::{AppRecord, PAST_EXITS_MAX};
+pub use self::record::{AppRecord, AppRecords, PAST_EXITS_MAX};
 pub use self::target::{Target, Want};
 pub use self::view::Standing;
 use crate::names::{AppName, CommitId, InstanceId, SpecDigest, Version};
@@ -170,6 +170,8 @@ pub struct Lifecycle {
     live: Option<Live>,
     /// An instance has lived before our eyes: what becomes of it is decided even without a target.
     has_lived: bool,
+    /// Something may run that we do not see: it is looked for before anything is decided.
+    is_unsure: bool,
     /// An instance that we stop or replace, until its end is told.
     leaving: Option<InstanceId>,
     /// Nothing runs any more, by the runtime's word, and nothing is to.
@@ -220,6 +222,7 @@ impl Lifecycle {
             target: None,
             live: None,
             has_lived: false,
+            is_unsure: false,
             leaving: None,
             is_cleared: false,
             artefacts: VecDeque::new(),

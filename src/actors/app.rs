@@ -21,8 +21,9 @@ use tokio::task::AbortHandle;
 
 pub use self::clock::SteadyClock;
 use self::effects::{SpecCache, Worker};
-pub use self::services::{AppRecords, AppReport, AppServices, FirstLook, Turns};
+pub use self::services::{AppReport, AppServices, FirstLook, Turns};
 use super::board::Posted;
+pub use crate::lifecycle::AppRecords;
 use crate::lifecycle::{AppEvent, AppRecord, Effect, Jitter, Lifecycle, Now, Standing};
 use crate::lifecycle::{Operation, OperatorError, OperatorId, Target, step};
 use crate::names::AppName;

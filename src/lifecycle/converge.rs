@@ -32,10 +32,18 @@ impl Lifecycle {
     pub(super) fn converge(&mut self, now: Now, out: &mut Vec<Effect>) {
         // `Fetch` and `ApplyInPlace` change the fact that called for them, so neither comes twice.
         while !self.is_busy() {
+            if self.is_unsure {
+                return self.begin_look(None, out);
+            }
             match self.decide(now) {
                 Next::Rest(Phase::Gone) => return self.leave(now, out),
                 Next::Rest(phase) => {
                     self.phase = phase;
+                    self.grow_healthy(now);
+                    // What was begun and rests without its artefact on the way was given up for something else.
+                    if self.fetching.is_none() {
+                        self.close_action(Some(SUPERSEDED), now, out);
+                    }
                     return;
                 }
                 Next::Fetch(app) => self.begin_fetch(app, now, out),
@@ -368,6 +376,23 @@ impl Lifecycle {
             commit,
             since_ms: now.at_ms,
         });
+    }
+
+    /// The bringing about of `app` has ended, if it has begun.
+    pub(super) fn close_change(
+        &mut self,
+        app: &DesiredApp,
+        error: Option<&str>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        if self
+            .action
+            .as_ref()
+            .is_some_and(|open| open.digest.as_ref() == Some(&app.digest))
+        {
+            self.close_action(error, now, out);
+        }
     }
 
     /// What was begun has ended.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AppEvent, Effect, EffectId, Exit, Fetching, Lifecycle, LookWait, Now, Operation, OperatorError};
-use super::{OPEN, OperatorId, Outcome, Phase, SUPERSEDED, StopWait, Target};
+use super::{OPEN, OperatorId, Outcome, Phase, StopWait, Target};
 use crate::names::InstanceId;
 use crate::specs::DesiredApp;
 use crate::telemetry::Event;
@@ -20,11 +20,11 @@ impl Lifecycle {
         }
         match event {
             AppEvent::Began { nothing_runs } => self.began(nothing_runs, now, out),
-            AppEvent::Target(target) => self.take_target(target, now, out),
+            AppEvent::Target(target) => self.take_target(target),
             AppEvent::Operator { id, command } => self.take_operation(id, command, out),
             AppEvent::Done { effect, outcome } => self.done(effect, outcome, now, out),
             AppEvent::Exited { instance, exit } => self.exited(&instance, &exit, now, out),
-            AppEvent::Lost { instance } => self.lost(&instance, out),
+            AppEvent::Lost { instance } => self.lost(&instance),
             // The time that has come is looked at in every step.
             AppEvent::Woke => {}
         }
@@ -51,11 +51,13 @@ impl Lifecycle {
     }
 
     /// Alike in every phase: the newest target is the one that counts. An effect under way is not disturbed.
-    fn take_target(&mut self, target: Arc<Target>, now: Now, out: &mut Vec<Effect>) {
+    fn take_target(&mut self, target: Arc<Target>) {
         self.target = Some(target);
         self.release_hold();
         let goal = self.goal().cloned().filter(|_| !self.is_to_be_gone());
-        self.drop_fetch_unless_for(goal.as_deref(), now, out);
+        let is_for_goal =
+            |fetching: &mut Fetching| goal.as_ref().is_some_and(|goal| fetching.digest == goal.digest);
+        self.fetching.take_if(|fetching| !is_for_goal(fetching));
         let Some(goal) = goal else { return };
         if self.memory.tried.as_ref() != Some(&goal.digest) {
             let memory = self.memory();
@@ -91,19 +93,6 @@ impl Lifecycle {
         }
     }
 
-    fn drop_fetch_unless_for(&mut self, goal: Option<&DesiredApp>, now: Now, out: &mut Vec<Effect>) {
-        let is_for_goal = |fetching: &Fetching| goal.is_some_and(|goal| fetching.digest == goal.digest);
-        if self.fetching.take_if(|fetching| !is_for_goal(fetching)).is_none() {
-            return;
-        }
-        if !matches!(
-            self.phase,
-            Phase::Starting { .. } | Phase::Replacing { .. } | Phase::Stopping(_)
-        ) {
-            self.close_action(Some(SUPERSEDED), now, out);
-        }
-    }
-
     /// A stop by hand holds until git asks for something else.
     fn release_hold(&mut self) {
         if let (Some(held), Some(asked)) = (&self.memory.stopped_by_hand, self.asked_digest())
@@ -130,6 +119,7 @@ impl Lifecycle {
                 let goal = self.goal().map(|app| app.digest.clone());
                 let digest = goal.or_else(|| self.live.as_ref().map(|live| live.found.digest.clone()));
                 self.is_restart_asked = false;
+                self.fetching = None;
                 if digest.is_some() {
                     self.memory().stopped_by_hand = digest;
                 }
@@ -247,18 +237,17 @@ impl Lifecycle {
         }
     }
 
-    fn lost(&mut self, instance: &InstanceId, out: &mut Vec<Effect>) {
+    /// The record still names it: found gone, it counts as an end that nobody saw.
+    fn lost(&mut self, instance: &InstanceId) {
         if self.live.as_ref().is_none_or(|live| live.found.id != *instance) {
             return;
         }
+        self.live = None;
+        self.is_unsure = true;
         match self.phase {
-            // The record still names it: found gone, it counts as an end that nobody saw.
-            Phase::Running => {
-                self.live = None;
-                self.begin_look(None, out);
-            }
-            // It ends anyway; the outcome says when.
-            Phase::Replacing { .. } | Phase::Stopping(_) => self.live = None,
+            Phase::Running | Phase::Stopping(StopWait::Again { .. }) => self.phase = OPEN,
+            // Its outcome may tell; if not, it is looked for then.
+            Phase::Replacing { .. } | Phase::Stopping(StopWait::Outcome(_) | StopWait::News { .. }) => {}
             Phase::New
             | Phase::Looking { .. }
             | Phase::Pending
@@ -290,9 +279,8 @@ impl Lifecycle {
             }
             // Whether it is still to be stopped, `converge` decides.
             Phase::Stopping(StopWait::Again { at_ms }) if at_ms <= now.at_ms => self.phase = OPEN,
-            Phase::Running => self.grow_healthy(now),
-            // Their delays are facts, which `converge` compares with the time.
-            Phase::Fetching | Phase::Backoff => {}
+            // Their times are facts, which `converge` compares with now.
+            Phase::Running | Phase::Fetching | Phase::Backoff => {}
             // Not due yet, or nothing is waited for.
             Phase::Looking { .. }
             | Phase::Stopping(_)
@@ -308,7 +296,8 @@ impl Lifecycle {
         }
     }
 
-    fn grow_healthy(&mut self, now: Now) {
+    /// Whatever has run long enough is well.
+    pub(super) fn grow_healthy(&mut self, now: Now) {
         let Some(live) = &mut self.live else { return };
         if live.is_healthy || live.healthy_at_ms() > now.at_ms {
             return;

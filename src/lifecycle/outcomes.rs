@@ -35,6 +35,7 @@ impl Lifecycle {
             }
         };
         self.setbacks = 0;
+        self.is_unsure = false;
         self.phase = OPEN;
         match (found, doubt) {
             (Some(found), Some(doubt)) if found.digest == doubt.app.digest => {
@@ -79,6 +80,7 @@ impl Lifecycle {
         memory.start_at_ms = None;
         memory.finished = None;
         self.has_lived = true;
+        self.is_unsure = false;
         self.is_old_wanted = false;
         self.live = Some(Live {
             is_healthy: since_ms.saturating_add(HEALTHY_AFTER_MS) <= now.at_ms,
@@ -184,16 +186,19 @@ impl Lifecycle {
         if self.memory.failed.as_ref() == Some(&app.digest) {
             self.memory().failed = None;
         }
+        self.close_change(&app, None, now, out);
         self.adopt_spec(app);
-        self.close_action(None, now, out);
     }
 
     /// Nothing runs: the start of `app` came to nothing.
     fn start_failed(&mut self, app: &Arc<DesiredApp>, trouble: &Trouble, now: Now, out: &mut Vec<Effect>) {
         self.memory().expects_end = false;
         self.memory().instance = None;
+        self.close_change(app, Some(&trouble.message), now, out);
+        if !self.is_wanted(app) {
+            return;
+        }
         self.note_trouble(trouble, now);
-        self.close_action(Some(&trouble.message), now, out);
         if !trouble.is_counted {
             let at_ms = now.at_ms + self.setback_ms(now.jitter);
             self.memory().start_at_ms = Some(at_ms);
@@ -211,8 +216,11 @@ impl Lifecycle {
 
     /// The old instance runs on: its replacement by `app` came to nothing.
     fn change_failed(&mut self, app: &Arc<DesiredApp>, trouble: &Trouble, now: Now, out: &mut Vec<Effect>) {
+        self.close_change(app, Some(&trouble.message), now, out);
+        if !self.is_wanted(app) {
+            return;
+        }
         self.note_trouble(trouble, now);
-        self.close_action(Some(&trouble.message), now, out);
         if !trouble.is_counted {
             self.change_at_ms = Some(now.at_ms + self.setback_ms(now.jitter));
             return;
@@ -224,6 +232,11 @@ impl Lifecycle {
             }
             Spent::Exceeded => self.give_up(app, &trouble.message, out),
         }
+    }
+
+    /// Is `app` what is still to run? If not, what became of it is no reason to wait with what is.
+    fn is_wanted(&self, app: &DesiredApp) -> bool {
+        self.is_old_wanted || self.goal().is_some_and(|goal| goal.digest == app.digest)
     }
 
     pub(super) fn stopped(&mut self, result: Result<(), Trouble>, now: Now, out: &mut Vec<Effect>) {
@@ -250,6 +263,7 @@ impl Lifecycle {
     /// Nothing runs any more, as it was meant.
     pub(super) fn stop_is_over(&mut self) {
         self.phase = OPEN;
+        self.is_unsure = false;
         self.is_cleared = self.is_to_be_gone();
         self.is_restart_asked = false;
         let memory = self.memory();

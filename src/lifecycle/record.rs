@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
-use crate::names::{CommitId, InstanceId, SpecDigest};
+use crate::names::{AppName, CommitId, InstanceId, SpecDigest};
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
 use crate::status::AppError;
@@ -42,4 +42,12 @@ pub struct AppRecord {
     pub last_error: Option<AppError>,
     /// Its newest ends, oldest first, at most [`PAST_EXITS_MAX`].
     pub past_exits: VecDeque<Arc<PastExit>>,
+}
+
+/// Keeps what must survive the daemon. Both calls return at once; the store writes behind.
+pub trait AppRecords: Send + Sync + 'static {
+    /// Keeps `record` in the place of the one before.
+    fn save(&self, app: &AppName, record: Arc<AppRecord>);
+    /// The app is gone from this node.
+    fn forget(&self, app: &AppName);
 }

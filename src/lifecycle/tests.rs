@@ -1,1 +1,4 @@
+//! The state machine by itself: tables for what is promised, and a model of the world for what must never happen.
 
+mod model;
+mod tables;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::actors::app::AppRecords;
-use crate::lifecycle::AppRecord;
+use crate::lifecycle::{AppRecord, AppRecords};
 use crate::names::AppName;
 use crate::telemetry::{Event, EventSink};
 

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::SteadyClock;
 use crate::actors::board::Board;
-use crate::lifecycle::{AppRecord, Target};
+use crate::lifecycle::{AppRecord, AppRecords, Target};
 use crate::names::{AppName, NodeName};
 use crate::runtime::{DynRuntime, Runtimes, Usage};
 use crate::source::Artefacts;
@@ -17,14 +17,6 @@ use crate::specs::DesiredApp;
 use crate::specs::app_spec::Isolation;
 use crate::status::AppState;
 use crate::telemetry::EventSink;
-
-/// Keeps what must survive the daemon. Both calls return at once; the store writes behind.
-pub trait AppRecords: Send + Sync + 'static {
-    /// Keeps `record` in the place of the one before.
-    fn save(&self, app: &AppName, record: Arc<AppRecord>);
-    /// The app is gone from this node.
-    fn forget(&self, app: &AppName);
-}
 
 /// What app actors work with.
 pub struct AppServices {
