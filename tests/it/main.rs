@@ -35,6 +35,7 @@ mod keeper_rig;
 mod keeper_runtime;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
+mod node_life;
 mod otp_admin;
 mod otp_beyond;
 mod otp_change;
@@ -42,7 +43,6 @@ mod otp_loops;
 mod otp_restart;
 mod otp_scale;
 mod otp_significant;
-mod node_life;
 #[path = "../support/otp_stage.rs"]
 mod otp_stage;
 mod otp_start;

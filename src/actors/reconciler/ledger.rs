@@ -380,3 +380,6 @@ fn app_error(mistake: &SpecError, at: &str) -> AppError {
         at: at.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
