@@ -16,46 +16,105 @@ const LEAVE_MAX: Duration = Duration::from_secs(14);
 const LEAVE_NOW_MAX: Duration = Duration::from_millis(500);
 
 /// How the daemon is started.
-#[derive(Debug)]
 pub struct DaemonOptions {
     /// What the node is.
     pub config: Config,
     /// The keeper and all apps end with the daemon, however it ends (`osier demo`).
     pub ends_with_node: bool,
+    /// Reads the configuration anew at SIGHUP; none: a SIGHUP changes nothing.
+    pub reload: Option<Reload>,
 }
 
+/// Reads the configuration anew, or says in a text what is wrong with it.
+pub type Reload = Box<dyn FnMut() -> Result<Config, String> + Send>;
+
 /// Runs a node until it is told to leave (SIGTERM, SIGINT) or gives up. Apps stay, unless they end with the node.
+/// At SIGHUP the node is made anew from the configuration as it is then: apps are found again, none is restarted for it.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(options: DaemonOptions) -> Result<ExitCode, NodeError> {
+pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
     let mut signals = Signals::listen()?;
-    let node = start(options).await?;
-    info!(node = %node.name(), version = env!("CARGO_PKG_VERSION"), "the node runs");
-    let code = tokio::select! {
-        reason = node.ended() => {
-            error!(%reason, "the node gave up; apps go on, and want a daemon");
-            return Ok(ExitCode::FAILURE);
+    loop {
+        let node = start(&options.config, options.ends_with_node).await?;
+        info!(node = %node.name(), version = env!("CARGO_PKG_VERSION"), "the node runs");
+        let next = loop {
+            tokio::select! {
+                reason = node.ended() => {
+                    error!(%reason, "the node gave up; apps go on, and want a daemon");
+                    return Ok(ExitCode::FAILURE);
+                }
+                asked = signals.next() => match asked {
+                    Asked::Leave => break None,
+                    Asked::Reload => if let Some(config) = reloaded(&mut options) { break Some(config) },
+                },
+            }
+        };
+        let has_left = leave(node, &mut signals, next.is_none()).await;
+        match next {
+            Some(config) if has_left => options.config = config,
+            _ => return Ok(ExitCode::SUCCESS),
         }
-        () = signals.leave() => ExitCode::SUCCESS,
-    };
-    info!("leaving; apps stay");
-    tokio::select! {
-        () = node.shutdown() => {}
-        () = signals.leave_at_once() => warn!("leaving at once"),
-        () = tokio::time::sleep(LEAVE_MAX) => warn!("something hangs; leaving without it"),
     }
-    Ok(code)
+}
+
+/// The configuration as it is now, if that is another one and a good one.
+fn reloaded(options: &mut DaemonOptions) -> Option<Config> {
+    let Some(reload) = &mut options.reload else {
+        warn!("this daemon was started without a configuration to read anew");
+        return None;
+    };
+    match reload() {
+        Err(mistakes) => {
+            error!(
+                mistakes,
+                "the configuration has mistakes; the old one stays in force"
+            );
+            None
+        }
+        Ok(config) => {
+            let sections = options.config.changed_sections(&config).join(", ");
+            if sections.is_empty() {
+                info!("the configuration has not changed");
+                return None;
+            }
+            info!(sections, "the configuration has changed; the node begins anew");
+            Some(config)
+        }
+    }
+}
+
+/// Ends a node in order; `false`: it was asked a second time, or something hangs.
+async fn leave(node: NodeHandle, signals: &mut Signals, for_good: bool) -> bool {
+    if for_good {
+        info!("leaving; apps stay");
+    }
+    tokio::select! {
+        () = node.shutdown() => true,
+        () = signals.leave_at_once() => {
+            warn!("leaving at once");
+            false
+        }
+        () = tokio::time::sleep(LEAVE_MAX) => {
+            warn!("something hangs; leaving without it");
+            false
+        }
+    }
 }
 
 /// Starts the node of a configuration with its control socket.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn start(options: DaemonOptions) -> Result<NodeHandle, NodeError> {
-    let socket = options.config.node.socket.as_path().to_owned();
-    let builder = NodeBuilder::of_config(&options.config, options.ends_with_node);
-    assembly::start(builder, Some(socket)).await
+pub async fn start(config: &Config, ends_with_node: bool) -> Result<NodeHandle, NodeError> {
+    let socket = config.node.socket.as_path().to_owned();
+    assembly::start(NodeBuilder::of_config(config, ends_with_node), Some(socket)).await
+}
+
+/// What a signal asks for.
+enum Asked {
+    Leave,
+    Reload,
 }
 
 struct Signals {
@@ -76,18 +135,16 @@ impl Signals {
         })
     }
 
-    async fn leave(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => warn!("reloading the configuration is not carried out yet"),
-            }
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Leave,
+            _ = self.interrupt.recv() => Asked::Leave,
+            _ = self.hang_up.recv() => Asked::Reload,
         }
     }
 
     async fn leave_at_once(&mut self) {
-        self.leave().await;
+        while !matches!(self.next().await, Asked::Leave) {}
         tokio::time::sleep(LEAVE_NOW_MAX).await;
     }
 }
