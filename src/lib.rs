@@ -23,6 +23,7 @@ pub mod clock;
 pub mod git;
 pub mod runtime;
 pub mod source;
+pub mod store;
 
 // Floor 3: the actors.
 pub mod actors;

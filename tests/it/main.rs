@@ -56,3 +56,6 @@ mod specs_load;
 #[path = "../support/specs_repository.rs"]
 mod specs_repository;
 mod specs_schema;
+mod store_damage;
+mod store_events;
+mod store_records;
