@@ -177,9 +177,8 @@ fn thousand_records_are_written_in_few_batches() {
 fn golden_app_records_are_read() {
     let path = crate::project::root().join("tests/golden/v1/app_record.bin");
     let record = AppRecord {
-        restarts: 3,
-        streak: 1,
-        next_try_at_ms: Some(1_764_000_000_000),
+        commit: Some("0123456789012345678901234567890123456789".parse().unwrap()),
+        instance: Some("00112233445566778899aabbccddeeff".parse().unwrap()),
         ..AppRecord::default()
     };
     if std::env::var_os("OSIER_BLESS").is_some() && !path.exists() {
