@@ -4,7 +4,7 @@ use super::app_spec::{AppSpec, Placement};
 use super::decode::Context;
 use super::desired::SpecError;
 use super::facts::NodeFacts;
-use super::format::{Format, read, text_of};
+use super::format::{Format, read, read_any, text_of};
 use super::layers::resolve;
 use super::mistake::{Mistake, codes};
 use super::node::{Map, Node, Place};
@@ -70,13 +70,27 @@ pub fn read_app(path: &str, bytes: &[u8], folder_name: &str, facts: &NodeFacts) 
     }
 }
 
-/// The text and the value tree of a file.
+/// The text and the value tree of a spec file, whose format follows from its name.
 pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<(Source, Node), Box<SpecError>> {
     let name = path.rsplit('/').next().unwrap_or(path);
+    parse_with(path, Format::of_file(name).unwrap_or_default(), bytes, read)
+}
+
+/// The same of a file with any top, read as `format`.
+pub(super) fn parse_any(path: &str, format: Format, bytes: &[u8]) -> Result<(Source, Node), Box<SpecError>> {
+    parse_with(path, format, bytes, read_any)
+}
+
+fn parse_with(
+    path: &str,
+    format: Format,
+    bytes: &[u8],
+    read: fn(Format, &str, u16) -> Result<Node, Mistake>,
+) -> Result<(Source, Node), Box<SpecError>> {
     let mut source = Source {
         path: path.to_owned(),
         text: String::new(),
-        format: Format::of_file(name).unwrap_or_default(),
+        format,
     };
     let fail = |source: &Source, mistake: &Mistake| Box::new(Sources(&[source]).error(None, mistake));
     match text_of(bytes, 0) {
@@ -91,7 +105,7 @@ pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<(Source, Node), Box<Spec
             return Err(fail(&source, &mistake));
         }
     }
-    match read(source.format, &source.text, 0) {
+    match read(format, &source.text, 0) {
         Ok(root) => Ok((source, root)),
         Err(mistake) => Err(fail(&source, &mistake)),
     }

@@ -95,12 +95,7 @@ pub(super) fn too_large(source: u16, bytes: u64) -> Mistake {
 /// # Errors
 /// The first mistake of grammar, or the limit that was exceeded.
 pub fn read(format: Format, text: &str, source: u16) -> Result<Node, Mistake> {
-    let node = match format {
-        Format::Yaml => yaml::read(text, source),
-        Format::Toml => toml::read(text, source),
-        Format::Json => json::read(text, source),
-        Format::Erlang => erlang::read(text, source),
-    }?;
+    let node = read_any(format, text, source)?;
     match &node.value {
         Value::Map(_) => Ok(node),
         Value::Null => Err(Mistake::new(
@@ -115,6 +110,19 @@ pub fn read(format: Format, text: &str, source: u16) -> Result<Node, Mistake> {
             format!("a spec is a map of keys, found {}", node.kind()),
             "begin with keys such as `version` and `command`",
         )),
+    }
+}
+
+/// Reads `text` into a value tree with any top; null for an empty file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_any(format: Format, text: &str, source: u16) -> Result<Node, Mistake> {
+    match format {
+        Format::Yaml => yaml::read(text, source),
+        Format::Toml => toml::read(text, source),
+        Format::Json => json::read(text, source),
+        Format::Erlang => erlang::read(text, source),
     }
 }
 

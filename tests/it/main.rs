@@ -15,6 +15,7 @@ mod config_layers;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
 mod floors;
+mod fuzz_specs;
 mod git_daemon;
 mod git_damage;
 mod git_file;
@@ -35,6 +36,8 @@ mod keeper_rig;
 mod keeper_runtime;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
+#[path = "../support/mutate.rs"]
+mod mutate;
 mod node_life;
 mod otp_admin;
 mod otp_beyond;
@@ -52,7 +55,10 @@ mod project;
 mod specs_conformance;
 mod specs_fields;
 mod specs_hostile;
+mod specs_import;
+mod specs_laws;
 mod specs_load;
+mod specs_reference;
 #[path = "../support/specs_repository.rs"]
 mod specs_repository;
 mod specs_schema;

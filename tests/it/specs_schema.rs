@@ -127,7 +127,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 /// Compares a committed file with what it is generated from; `OSIER_BLESS=1` writes it anew.
-fn assert_committed(path: &str, expected: &str) {
+pub fn assert_committed(path: &str, expected: &str) {
     let file = repository(path);
     if std::env::var_os("OSIER_BLESS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
