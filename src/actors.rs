@@ -6,5 +6,6 @@ pub mod board;
 pub(crate) mod directory;
 pub(crate) mod memory;
 pub(crate) mod node_board;
+pub(crate) mod recollection;
 pub(crate) mod reconciler;
 pub(crate) mod repo_watcher;

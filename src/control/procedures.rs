@@ -23,6 +23,7 @@ use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::NodeFacts;
 use crate::status::headline::{Headline, Surroundings, headline};
 use crate::status::{AppState, MeshStatus, NodeStatus};
+use crate::store::{DataDir, Store};
 use crate::supervisor::SupervisorRef;
 use crate::telemetry::EventSink;
 
@@ -37,6 +38,10 @@ pub(crate) struct NodeContext {
     pub directory: Arc<Directory>,
     pub clone: SharedClone,
     pub events: Arc<dyn EventSink>,
+    pub store: Store,
+    /// Locked as long as the node lives.
+    #[expect(dead_code, reason = "held for its lock")]
+    pub data_dir: DataDir,
     /// The configuration in force, for `config show`.
     pub config_values: Vec<ConfigValue>,
     /// The root of the supervision tree, once it has started.

@@ -15,7 +15,8 @@ use crate::actors::board::Board;
 use crate::actors::directory::Directory;
 use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
-use crate::actors::reconciler::{Memory, OperatorWords, Reconciler, ReconcilerMsg, ReconcilerServices};
+use crate::actors::recollection::Recollection;
+use crate::actors::reconciler::{Memory, Reconciler, ReconcilerMsg, ReconcilerServices};
 use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherServices};
 use crate::control::door::{ControlDoor, DoorArguments};
 use crate::control::procedures::NodeContext;
@@ -29,6 +30,7 @@ use crate::runtime::keeper::protocol::{Enforce, LogLimits};
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
+use crate::store::{DataDir, Store};
 use crate::supervisor::{
     Blueprint, ChildSpec, Consequence, DynamicFlags, DynamicSupervisor, Flags, Notice, Observer, Strategy,
     SupervisorRef,
@@ -52,6 +54,8 @@ pub(super) struct Parts {
     pub known: BTreeMap<AppName, AppRecord>,
     pub memory: Arc<dyn Memory>,
     pub node_board: Arc<NodeBoard>,
+    pub data_dir: DataDir,
+    pub store: Store,
     pub config_values: Vec<ConfigValue>,
     /// Where the control socket is; none: this node has none.
     pub socket: Option<PathBuf>,
@@ -145,6 +149,8 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         clone,
         events: parts.events,
         config_values: parts.config_values,
+        store: parts.store,
+        data_dir: parts.data_dir,
         root: std::sync::OnceLock::new(),
     });
     let root = tree.start(parts.before_core, parent).await?;
@@ -253,7 +259,12 @@ impl Tree {
 /// Makes a node from what a builder collected and starts it.
 pub(super) async fn start(builder: NodeBuilder, socket: Option<PathBuf>) -> Result<NodeHandle, NodeError> {
     let settings = builder.settings()?;
-    std::fs::create_dir_all(&settings.data_dir).map_err(|e| NodeError::DataDir(e.to_string()))?;
+    let data_dir =
+        DataDir::open(&settings.data_dir).map_err(|error| NodeError::DataDir(error.to_string()))?;
+    let store = Store::open(&data_dir, builder.retention);
+    let node_board = Arc::new(NodeBoard::default());
+    let recollection = Recollection::new(store.clone());
+    recollection.show_health_on(node_board.clone());
     let own = builder.own_runtimes();
     let mut facts = NodeFacts::of_this_machine(
         settings.name.clone(),
@@ -268,15 +279,16 @@ pub(super) async fn start(builder: NodeBuilder, socket: Option<PathBuf>) -> Resu
             Arc::new(process_runtime(&settings.data_dir, processes)),
         );
     }
-    let forgetful = Arc::new(Forgetful::default());
     let parts = Parts {
         facts,
         runtimes,
         events: Arc::new(Silent),
-        records: forgetful.clone(),
-        known: BTreeMap::new(),
-        memory: forgetful,
-        node_board: Arc::default(),
+        known: recollection.apps(),
+        records: Arc::new(recollection.clone()),
+        memory: Arc::new(recollection),
+        node_board,
+        data_dir,
+        store,
         config_values: builder.config_values,
         socket,
         before_core: Vec::new(),
@@ -333,20 +345,6 @@ fn process_runtime(data_dir: &Path, settings: &ProcessSettings) -> ProcessRuntim
     )
 }
 
-#[derive(Default)]
-struct Forgetful(std::sync::Mutex<OperatorWords>);
-impl crate::actors::app::AppRecords for Forgetful {
-    fn save(&self, _: &AppName, _: Arc<AppRecord>) {}
-    fn forget(&self, _: &AppName) {}
-}
-impl Memory for Forgetful {
-    fn words(&self) -> OperatorWords {
-        self.0.lock().unwrap().clone()
-    }
-    fn save_words(&self, words: &OperatorWords) {
-        *self.0.lock().unwrap() = words.clone();
-    }
-}
 struct Silent;
 impl EventSink for Silent {
     fn emit(&self, event: Event) {

@@ -17,6 +17,7 @@ use crate::names::{BranchName, NodeName};
 use crate::repo_url::RepoUrl;
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::{Runtime, Runtimes};
+use crate::store::Retention;
 use crate::telemetry::EventRecord;
 
 /// The default interval between two looks at the repository (bc_gitops' `reconcile_interval`).
@@ -144,6 +145,7 @@ pub struct NodeBuilder {
     pub(super) runtimes: Runtimes,
     pub(super) handlers: Vec<EventHandler>,
     pub(super) parent: Option<ActorCell>,
+    pub(super) retention: Retention,
     pub(super) config_values: Vec<ConfigValue>,
 }
 
@@ -162,6 +164,7 @@ impl NodeBuilder {
             runtimes: Runtimes::new(),
             handlers: Vec::new(),
             parent: None,
+            retention: Retention::default(),
             config_values: Vec::new(),
         }
     }
@@ -204,6 +207,10 @@ impl NodeBuilder {
             runtimes: Runtimes::new(),
             handlers: Vec::new(),
             parent: None,
+            retention: Retention {
+                age: config.telemetry.retention.get(),
+                ..Retention::default()
+            },
             config_values: config.values(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::control::procedures::{NodeContext, reconcile};
 use crate::names::{AppName, NodeName};
@@ -9,6 +10,9 @@ use crate::rpc::RpcError;
 use crate::rpc::procedures::{ReconcileReply, ReconcileRequest};
 use crate::status::{AppState, NodeStatus};
 use crate::supervisor::{ExitReason, SupervisorRef};
+
+/// How long a node that ends waits for its disk.
+const STORE_WAIT: Duration = Duration::from_secs(5);
 
 /// A running node. Dropping the handle leaves the node running; [`NodeHandle::shutdown`] ends it.
 #[derive(Clone)]
@@ -85,7 +89,9 @@ impl NodeHandle {
     }
 
     /// Ends the node: its actors stop in order. Apps that are processes go on, unless they end with the node.
+    /// What the node remembers is on the disk then, or the disk did not take it within five seconds.
     pub async fn shutdown(self) {
         self.root.shutdown().await;
+        let _ = tokio::time::timeout(STORE_WAIT, self.context.store.flush()).await;
     }
 }

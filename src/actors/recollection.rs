@@ -1,0 +1,77 @@
+//! What the node remembers over its own end: app records and operators' words, kept in the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::app::AppRecords;
+use super::node_board::NodeBoard;
+use super::reconciler::{Memory, OperatorWords};
+use crate::lifecycle::AppRecord;
+use crate::names::AppName;
+use crate::store::{Key, Record, Store, StoreHealth};
+
+impl Record for OperatorWords {
+    const VERSION: u8 = 1;
+}
+
+const WORDS: Key<OperatorWords> = Key::new("operator-words");
+
+/// The store as the actors see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Recollection(Store);
+
+impl Recollection {
+    /// Over `store`.
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// Every app that the store remembers.
+    pub fn apps(&self) -> BTreeMap<AppName, AppRecord> {
+        self.0.apps()
+    }
+
+    /// Publishes what is wrong with the store, now and whenever that changes. Ends with the store.
+    pub fn show_health_on(&self, board: Arc<NodeBoard>) {
+        let mut health = self.0.watch_health();
+        tokio::spawn(async move {
+            loop {
+                let sentence = sentence(&health.borrow_and_update());
+                board.set_store_error(sentence);
+                if health.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// What is wrong, in one sentence. What was set aside at the start is told by the log and by `doctor`: it is over.
+fn sentence(health: &StoreHealth) -> Option<String> {
+    health.problem.as_ref().map(ToString::to_string)
+}
+
+impl AppRecords for Recollection {
+    fn save(&self, app: &AppName, record: Arc<AppRecord>) {
+        self.0.put_app(app, record.as_ref());
+    }
+
+    fn forget(&self, app: &AppName) {
+        self.0.delete_app(app);
+    }
+}
+
+impl Memory for Recollection {
+    fn words(&self) -> OperatorWords {
+        self.0.get(&WORDS).unwrap_or_default()
+    }
+
+    fn save_words(&self, words: &OperatorWords) {
+        self.0.put(&WORDS, words);
+        let store = self.0.clone();
+        // What an operator decided is on the disk soon, and in force at once.
+        tokio::spawn(async move {
+            let _ = store.flush().await;
+        });
+    }
+}
