@@ -5,11 +5,14 @@
 //! asked for -> [`outcome`] turns it into the exit code.
 
 mod args;
+mod checks;
 mod commands;
 mod context;
 mod find;
 mod look;
 mod outcome;
+#[cfg(test)]
+mod page;
 mod render;
 mod screen;
 mod table;
@@ -35,7 +38,7 @@ pub fn main() -> ExitCode {
     match run(&mut context, cli.command) {
         Ok(exit) => exit.into(),
         Err(trouble) => {
-            eprint_quietly(&trouble.draw(&context.screen.talk_look));
+            say(&trouble.draw(&context.screen.talk_look));
             trouble.exit.into()
         }
     }
@@ -58,26 +61,13 @@ fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli,
 
 fn run(context: &mut Context, command: Command) -> Outcome {
     if context.globals.node.is_some() || context.globals.all_nodes {
-        return Err(Trouble::not_yet("asking other nodes (-n, -A)")
-            .help("run it on the node itself, or name its socket with --socket"));
+        let trouble = Trouble::not_yet("asking other nodes (-n, -A)");
+        return Err(trouble.help("run it on the node itself, or name its socket with --socket"));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Trouble::new("cannot begin").cause(error))?;
-    let interrupted = context.interruption();
-    runtime.block_on(async {
-        tokio::select! {
-            outcome = commands::run(context, command) => outcome,
-            _ = tokio::signal::ctrl_c() => {
-                if let Some(advice) = interrupted.advice() {
-                    eprint_quietly(&format!("interrupted: {advice}\n"));
-                }
-                Ok(Exit::Interrupted)
-            }
-        }
-    })
+    commands::run(context, command)
 }
 
 /// Writes to standard error; nobody can be told if that fails.
-fn eprint_quietly(text: &str) {
+fn say(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), text.as_bytes());
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::commands::{
-    apps, deploy, diff, events, logs, operate, reconcile, reference, show, status, suspend, tree, version,
+    apps, configuration, daemon, demo, deploy, diff, doctor, events, init, logs, operate, reconcile,
+    reference, show, status, suspend, toy, tree, validate, version,
 };
 use super::look::ColorChoice;
 use super::screen::Format;
@@ -97,6 +98,9 @@ pub(crate) struct Globals {
 /// The commands. Their order is that of the groups in the help.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::DemoArgs),
+    Init(init::InitArgs),
+    Validate(validate::ValidateArgs),
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Apps(apps::AppsArgs),
@@ -114,14 +118,20 @@ pub(crate) enum Command {
     Start(operate::StartArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
+    Daemon(daemon::DaemonArgs),
+    Doctor(doctor::DoctorArgs),
+    Config(configuration::ConfigArgs),
     Schema(reference::SchemaArgs),
     Completion(reference::CompletionArgs),
     Man(reference::ManArgs),
     Version(version::VersionArgs),
+    #[command(hide = true)]
+    Toy(toy::ToyArgs),
 }
 
 /// The groups of the help: what a person wants to do, and the commands for it.
 const GROUPS: &[(&str, &[&str])] = &[
+    ("Begin", &["demo", "init", "validate"]),
     (
         "Look",
         &["status", "apps", "show", "why", "diff", "logs", "events", "tree"],
@@ -131,7 +141,18 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["reconcile", "suspend", "resume", "restart", "stop", "start"],
     ),
     ("By hand, beside git", &["deploy", "upgrade", "remove"]),
-    ("Help", &["schema", "completion", "man", "version"]),
+    (
+        "Run and help",
+        &[
+            "daemon",
+            "doctor",
+            "config",
+            "schema",
+            "completion",
+            "man",
+            "version",
+        ],
+    ),
 ];
 
 /// What stands after the list of commands.

@@ -1,14 +1,17 @@
 //! Finding the daemon: which sockets are tried, in which order, and what is said when nobody answers.
 
-use std::env;
 use std::path::{Path, PathBuf};
 
 use super::args::Globals;
 use super::outcome::Trouble;
+use crate::config::{Layers, Surroundings};
 use crate::control::client::{Client, ClientError};
 
 /// The socket of the packaged configuration.
 const SYSTEM_SOCKET: &str = "/run/osier/osier.sock";
+
+/// The data directory of a node that root runs.
+const SYSTEM_DATA_DIR: &str = "/var/lib/osier";
 
 /// A socket to try and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,11 +22,8 @@ pub(crate) struct Candidate {
 
 /// Connects to the daemon that the flags, the environment or the usual places name.
 pub(crate) async fn connect(globals: &Globals) -> Result<Client, Trouble> {
-    let candidates = candidates(globals, |name| {
-        env::var(name).ok().filter(|value| !value.is_empty())
-    })?;
     let mut tried = Vec::new();
-    for candidate in candidates {
+    for candidate in candidates(globals, &Surroundings::of_this_process())? {
         match Client::connect(&candidate.path).await {
             Ok(client) => return Ok(client),
             Err(error) => tried.push((candidate, error)),
@@ -33,15 +33,18 @@ pub(crate) async fn connect(globals: &Globals) -> Result<Client, Trouble> {
 }
 
 /// The sockets to try. One that was named is the only one.
-fn candidates(
-    globals: &Globals,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Candidate>, Trouble> {
+pub(crate) fn candidates(globals: &Globals, surroundings: &Surroundings) -> Result<Vec<Candidate>, Trouble> {
+    let only = |path: &Path, origin: &str| Ok(vec![candidate(path, origin)]);
+    let variable = |name: &str| surroundings.variables.get(name).filter(|value| !value.is_empty());
     if let Some(path) = &globals.socket {
-        return Ok(vec![candidate(path, "--socket")]);
+        return only(path, "--socket");
     }
     if let Some(path) = variable("OSIER_SOCKET") {
-        return Ok(vec![candidate(Path::new(&path), "$OSIER_SOCKET")]);
+        return only(Path::new(path), "$OSIER_SOCKET");
+    }
+    let layers = Layers::load(surroundings.clone(), globals.config.as_deref(), Vec::new());
+    if globals.config.is_some() {
+        return only(layers?.socket().as_path(), "--config");
     }
     let mut found: Vec<Candidate> = Vec::new();
     let mut add = |path: PathBuf, origin: &str| {
@@ -49,10 +52,27 @@ fn candidates(
             found.push(candidate(&path, origin));
         }
     };
+    // A configuration that cannot be read is the daemon's concern; the other places are looked at all the same.
+    if let Ok(layers) = &layers
+        && let Some(file) = &layers.file
+    {
+        add(
+            layers.socket().as_path().to_owned(),
+            &file.path.display().to_string(),
+        );
+    }
     add(SYSTEM_SOCKET.into(), "packaged");
     if let Some(folder) = variable("XDG_RUNTIME_DIR") {
-        add(Path::new(&folder).join("osier/osier.sock"), "$XDG_RUNTIME_DIR");
+        add(Path::new(folder).join("osier/osier.sock"), "$XDG_RUNTIME_DIR");
     }
+    add(
+        surroundings.data_dir().join("osier.sock"),
+        "default data directory",
+    );
+    add(
+        Path::new(SYSTEM_DATA_DIR).join("osier.sock"),
+        "root's data directory",
+    );
     Ok(found)
 }
 
@@ -80,4 +100,76 @@ fn nobody(tried: &[(Candidate, ClientError)]) -> Trouble {
     Trouble::new("no daemon answers")
         .place(lines.collect::<Vec<_>>().join("\n"))
         .help("start one: `osier daemon`; name its socket: `--socket PATH`; or try it out: `osier demo`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Surroundings {
+        Surroundings::new(
+            variables.iter().map(|(n, v)| ((*n).into(), (*v).into())),
+            "lab-a",
+            false,
+        )
+    }
+
+    fn paths(globals: &Globals, surroundings: &Surroundings) -> Vec<String> {
+        let candidates = candidates(globals, surroundings).unwrap();
+        candidates
+            .iter()
+            .map(|candidate| candidate.path.display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn what_was_named_is_the_only_one_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("osier.toml");
+        std::fs::write(&file, "[node]\nsocket = \"/x/y.sock\"\n").unwrap();
+        let mut globals = Globals {
+            config: Some(file),
+            ..Globals::default()
+        };
+        assert_eq!(paths(&globals, &with(&[])), ["/x/y.sock"]);
+        assert_eq!(
+            paths(&globals, &with(&[("OSIER_SOCKET", "/env.sock")])),
+            ["/env.sock"]
+        );
+        globals.socket = Some("/flag.sock".into());
+        assert_eq!(
+            paths(&globals, &with(&[("OSIER_SOCKET", "/env.sock")])),
+            ["/flag.sock"]
+        );
+    }
+
+    #[test]
+    fn else_the_usual_places_are_tried_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().display().to_string();
+        let surroundings = with(&[("HOME", &home), ("XDG_RUNTIME_DIR", "/run/user/1000")]);
+        let usual = [
+            "/run/osier/osier.sock".to_owned(),
+            "/run/user/1000/osier/osier.sock".to_owned(),
+            format!("{home}/.local/state/osier/osier.sock"),
+            "/var/lib/osier/osier.sock".to_owned(),
+        ];
+        assert_eq!(paths(&Globals::default(), &surroundings), usual);
+        std::fs::create_dir_all(folder.path().join(".config/osier")).unwrap();
+        std::fs::write(
+            folder.path().join(".config/osier/osier.toml"),
+            "[node]\ndata_dir = \"/data\"\n",
+        )
+        .unwrap();
+        assert_eq!(paths(&Globals::default(), &surroundings)[0], "/data/osier.sock");
+    }
+
+    #[test]
+    fn a_named_configuration_that_is_not_there_is_an_error() {
+        let globals = Globals {
+            config: Some("/nonexistent/osier.toml".into()),
+            ..Globals::default()
+        };
+        assert!(candidates(&globals, &with(&[])).is_err());
+    }
 }

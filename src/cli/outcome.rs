@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use super::look::{Look, Tone};
 use super::words::{escape, escape_lines};
+use crate::config::ConfigError;
 use crate::control::client::ClientError;
 use crate::rpc::{RpcError, RpcErrorCode};
+use crate::specs::SpecError;
 
 /// What a command answers with its exit code (CLI.md, alike everywhere).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(crate) struct Trouble {
     pub(crate) place: Option<String>,
     pub(crate) cause: Option<String>,
     pub(crate) help: Option<String>,
+    /// Places in files, each with its source line; drawn before the rest.
+    pub(crate) mistakes: Box<[SpecError]>,
     pub(crate) exit: Exit,
 }
 
@@ -67,6 +71,7 @@ impl Trouble {
             place: None,
             cause: None,
             help: None,
+            mistakes: Box::default(),
             exit: Exit::Unable,
         }
     }
@@ -106,7 +111,15 @@ impl Trouble {
 
     /// The text for standard error, each line ended. What came from elsewhere is made harmless here, once for all.
     pub(crate) fn draw(&self, look: &Look) -> String {
-        let mut text = format!("{} {}\n", look.paint(Tone::Bad, "error:"), escape(&self.what));
+        let mut text = super::render::findings::mistakes(look, self.mistakes.iter());
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!(
+            "{} {}\n",
+            look.paint(Tone::Bad, "error:"),
+            escape(&self.what)
+        ));
         let parts = [
             ("where", &self.place),
             ("cause", &self.cause),
@@ -165,6 +178,15 @@ impl From<ClientError> for Trouble {
     }
 }
 
+impl From<ConfigError> for Trouble {
+    fn from(error: ConfigError) -> Self {
+        let mut trouble = Self::new("the configuration cannot be used")
+            .help("mend it, then look: `osier config show --origin`");
+        trouble.mistakes = error.mistakes.into();
+        trouble
+    }
+}
+
 impl From<RpcError> for Trouble {
     fn from(error: RpcError) -> Self {
         let exit = match error.code {
@@ -189,6 +211,7 @@ impl From<RpcError> for Trouble {
             place: None,
             cause: None,
             help,
+            mistakes: Box::default(),
             exit,
         }
     }

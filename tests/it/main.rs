@@ -10,6 +10,7 @@
 )]
 
 mod cli_client;
+mod cli_local;
 mod config_generated;
 mod config_layers;
 #[path = "../support/fake_daemon.rs"]

@@ -30,7 +30,7 @@ const ACTION_TIMEOUT: Duration = Duration::from_secs(120);
 #[command(after_help = "\
 Examples:
   osier deploy app.yaml
-  osier deploy app.yaml --for 2h   not undone by git for two hours")]
+  osier deploy app.yaml --for 2h   # not undone by git for two hours")]
 pub(crate) struct DeployArgs {
     /// A spec in any format; its ending says which (`.yaml`, `.toml`, `.json`, `.config`).
     #[arg(value_name = "FILE")]

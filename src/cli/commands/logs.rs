@@ -18,7 +18,7 @@ use crate::rpc::procedures::{Logs, LogsRequest};
 Examples:
   osier logs web --tail 20
   osier logs web -f --since 10m
-  osier logs web -p                what the previous instance said last
+  osier logs web -p                # what the previous instance said last
   osier logs web -o jsonl | jq -r .text")]
 pub(crate) struct LogsArgs {
     /// The app.

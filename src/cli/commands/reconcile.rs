@@ -22,7 +22,7 @@ use crate::rpc::procedures::{ActionReply, Reconcile, ReconcileReply, ReconcileRe
 Examples:
   osier reconcile --wait --timeout 60s
   osier reconcile web --wait
-  osier reconcile --prune          let the held-back removals of this commit happen
+  osier reconcile --prune          # let the held-back removals of this commit happen
   osier reconcile --accept 41b09de --reason \"history was cleaned\"")]
 pub(crate) struct ReconcileArgs {
     /// Wait for and report this app alone.

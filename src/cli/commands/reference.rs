@@ -9,9 +9,9 @@ use super::super::args;
 use super::super::context::Context;
 use super::super::outcome::{Exit, Outcome, Trouble};
 use super::super::screen::document;
-use crate::specs::AppSpec;
+use crate::specs::schema::app_schema;
 
-/// Print a JSON Schema: of app specs, for editors and checks.
+/// Print a JSON Schema, of app specs or of the configuration, for editors and checks.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,6 +28,8 @@ enum SchemaOf {
     /// An app's spec.
     #[default]
     App,
+    /// A node's configuration, `osier.toml`.
+    Config,
 }
 
 /// Print completions for a shell.
@@ -62,7 +64,8 @@ pub(crate) struct ManArgs {
 /// Runs `schema`.
 pub(crate) fn schema(context: &mut Context, args: &SchemaArgs) -> Outcome {
     let schema = match args.of {
-        SchemaOf::App => schemars::schema_for!(AppSpec),
+        SchemaOf::App => app_schema(),
+        SchemaOf::Config => crate::config::reference::schema(),
     };
     context.screen.print(&document(&schema)?)?;
     Ok(Exit::Yes)

@@ -17,8 +17,8 @@ use crate::status::NodeState;
     after_help = "\
 Examples:
   osier status
-  osier status -w                  go on showing it
-  osier status --oneline           for status bars and login messages
+  osier status -w                  # go on showing it
+  osier status --oneline           # for status bars and login messages
   osier status -o json | jq .reason"
 )]
 pub(crate) struct StatusArgs {

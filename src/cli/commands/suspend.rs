@@ -20,7 +20,7 @@ const SUSPEND_TIMEOUT: Duration = Duration::from_secs(10);
 #[command(after_help = "\
 Examples:
   osier suspend web --for 2h --reason \"looking into the leak\"
-  osier suspend                    the whole node")]
+  osier suspend                    # the whole node")]
 pub(crate) struct SuspendArgs {
     /// The app; none: the whole node.
     #[arg(value_parser = app_name)]
@@ -40,7 +40,7 @@ pub(crate) struct SuspendArgs {
 #[command(after_help = "\
 Examples:
   osier resume web
-  osier resume                     the whole node")]
+  osier resume                     # the whole node")]
 pub(crate) struct ResumeArgs {
     /// The app; none: the whole node.
     #[arg(value_parser = app_name)]

@@ -12,7 +12,7 @@ use crate::rpc::procedures::{Nothing, Tree};
 #[command(after_help = "\
 Examples:
   osier tree
-  osier tree -w                    go on showing it: kill something and look")]
+  osier tree -w                    # go on showing it: kill something and look")]
 pub(crate) struct TreeArgs {
     #[command(subcommand)]
     action: Option<TreeAction>,

@@ -1,10 +1,13 @@
 //! All about one app.
 
+use serde_json::Value;
+
 use super::super::look::{Look, Tone};
+use super::super::table::{Cell, Table};
 use super::super::words::{age, count, escape, size, took};
 use super::{apps, events, states};
+use crate::plan::changes::changes;
 use crate::rpc::procedures::AppDetails;
-use crate::specs::DesiredApp;
 use crate::status::Usage;
 
 /// States, desired beside current, use, ends, last words, last events.
@@ -79,21 +82,23 @@ impl Page<'_> {
         let (Some(desired), Some(applied)) = (&details.desired, &details.applied) else {
             return;
         };
-        let changes = differing(applied, desired);
+        let changes = changes(applied, desired);
         if changes.is_empty() {
             return;
         }
         self.section("Desired beside current");
-        let look = self.look;
-        let mut table = super::super::table::Table::new(&["  FIELD", "CURRENT", "DESIRED"]);
-        for (field, current, wanted) in changes {
-            use super::super::table::Cell;
-            table.row(vec![
-                Cell::new(format!("  {field}")),
-                Cell::new(escape(&current)),
-                Cell::new(escape(&wanted)).tone(Tone::Busy),
-            ]);
+        let mut table = Table::new(&["  FIELD", "CURRENT", "DESIRED"]);
+        let word = |value: &Option<Value>| {
+            Cell::new(value.as_ref().map_or_else(
+                || "(not set)".to_owned(),
+                |value| escape(&value.to_string()).into_owned(),
+            ))
+        };
+        for change in &changes {
+            let field = Cell::new(format!("  {}", escape(&change.path)));
+            table.row(vec![field, word(&change.from), word(&change.to).tone(Tone::Busy)]);
         }
+        let look = self.look;
         self.text.push_str(&table.draw(look));
     }
 
@@ -168,24 +173,4 @@ fn used(usage: &Usage) -> String {
             format!("{} processes", usage.processes)
         }
     )
-}
-
-/// The fields of the specs that differ: name, current, desired. Specs hold no secret values.
-fn differing(applied: &DesiredApp, desired: &DesiredApp) -> Vec<(String, String, String)> {
-    let (Ok(serde_json::Value::Object(current)), Ok(serde_json::Value::Object(wanted))) = (
-        serde_json::to_value(&applied.spec),
-        serde_json::to_value(&desired.spec),
-    ) else {
-        return Vec::new();
-    };
-    let mut fields: Vec<_> = current.keys().chain(wanted.keys()).collect();
-    fields.sort();
-    fields.dedup();
-    let word =
-        |value: Option<&serde_json::Value>| value.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
-    fields
-        .into_iter()
-        .filter(|field| current.get(*field) != wanted.get(*field))
-        .map(|field| (field.clone(), word(current.get(field)), word(wanted.get(field))))
-        .collect()
 }

@@ -1,0 +1,227 @@
+//! What `osier doctor` looks at by itself, without a daemon.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::args::Globals;
+use super::outcome::Trouble;
+use crate::config::{Config, Layers, Surroundings};
+use crate::rpc::procedures::{Check, CheckState};
+
+/// The oldest kernel that has everything (pidfd_open came with 5.3, waiting on one with 5.4).
+const KERNEL_MIN: (u32, u32) = (5, 4);
+
+/// Fewer open files than this are soon used up: each app takes a handful.
+const OPEN_FILES_MIN: u64 = 4_096;
+
+/// Everything that can be looked at from here. `unanswered`: why no daemon could be asked.
+pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check> {
+    let surroundings = Surroundings::of_this_process();
+    let config = Layers::load(surroundings.clone(), globals.config.as_deref(), Vec::new())
+        .and_then(|layers| layers.read());
+    let url = config
+        .as_ref()
+        .map(|config| config.repo.url.to_string())
+        .unwrap_or_default();
+    let mut checks = vec![
+        daemon(unanswered),
+        configuration(&config),
+        kernel(),
+        program(
+            "git",
+            &["--version"],
+            url.starts_with("file:") || url.starts_with('/'),
+            "repositories by file://",
+        ),
+        program("ssh", &["-V"], url.starts_with("ssh:"), "repositories by ssh://"),
+        user(&surroundings, config.as_ref().ok()),
+        unwinding(),
+        open_files(),
+    ];
+    let data_dir = config.as_ref().map_or_else(
+        |_| surroundings.data_dir(),
+        |config| config.node.data_dir.as_path().to_owned(),
+    );
+    checks.push(data_folder(&data_dir));
+    checks
+}
+
+fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {
+    Check {
+        name: name.to_owned(),
+        state,
+        found: found.into(),
+        fix: fix.map(str::to_owned),
+    }
+}
+
+fn daemon(unanswered: Option<&Trouble>) -> Check {
+    match unanswered {
+        None => check("daemon", CheckState::Good, "answers", None),
+        Some(trouble) => {
+            let places = trouble.place.as_deref().unwrap_or_default().replace('\n', "; ");
+            check(
+                "daemon",
+                CheckState::Warning,
+                format!("{}: {places}", trouble.what),
+                Some("start it: `osier daemon`"),
+            )
+        }
+    }
+}
+
+fn configuration(config: &Result<Config, crate::config::ConfigError>) -> Check {
+    match config {
+        Ok(config) => check(
+            "configuration",
+            CheckState::Good,
+            format!("follows {}", config.repo.url),
+            None,
+        ),
+        Err(error) => {
+            let text = error.to_string().replace('\n', "; ");
+            check(
+                "configuration",
+                CheckState::Warning,
+                text,
+                Some("see `osier config show --origin`"),
+            )
+        }
+    }
+}
+
+fn kernel() -> Check {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let numbers: Vec<u32> = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok())
+        .collect();
+    let is_new_enough = matches!(numbers.as_slice(), [major, minor, ..] if (*major, *minor) >= KERNEL_MIN);
+    if !cfg!(target_os = "linux") {
+        return check(
+            "kernel",
+            CheckState::Bad,
+            format!("{} {release}", std::env::consts::OS),
+            Some("apps as processes run on Linux only"),
+        );
+    }
+    if is_new_enough {
+        check("kernel", CheckState::Good, format!("Linux {release}"), None)
+    } else {
+        check(
+            "kernel",
+            CheckState::Bad,
+            format!("Linux {release} is older than 5.4"),
+            Some("run a newer kernel"),
+        )
+    }
+}
+
+fn program(name: &str, question: &[&str], is_needed: bool, needed_for: &str) -> Check {
+    let mut command = Command::new(name);
+    command.args(question).stdin(Stdio::null());
+    match command.output() {
+        Ok(output) => {
+            // `ssh -V` answers on standard error.
+            let said = [output.stdout, output.stderr].concat();
+            let first = String::from_utf8_lossy(&said)
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            check(name, CheckState::Good, first, None)
+        }
+        Err(error) => {
+            let state = if is_needed {
+                CheckState::Bad
+            } else {
+                CheckState::Warning
+            };
+            let found = format!("cannot be run ({error}); it is needed for {needed_for}");
+            check(name, state, found, Some(&format!("install {name}, or use https")))
+        }
+    }
+}
+
+fn user(surroundings: &Surroundings, config: Option<&Config>) -> Check {
+    let has_user = config.is_some_and(|config| config.node.app_user.is_some());
+    match (surroundings.is_root, has_user) {
+        (true, false) => check(
+            "app user",
+            CheckState::Warning,
+            "root: apps that name no user run as root",
+            Some("set `node.app_user`, or `sandbox.user` in each spec"),
+        ),
+        (true, true) => check(
+            "app user",
+            CheckState::Good,
+            "root, apps run as `node.app_user`",
+            None,
+        ),
+        (false, _) => check(
+            "app user",
+            CheckState::Good,
+            "an ordinary user; apps run as the same",
+            None,
+        ),
+    }
+}
+
+/// Supervision catches panics; with `panic = "abort"` one actor's panic would end them all.
+fn unwinding() -> Check {
+    if cfg!(panic = "unwind") {
+        check("panics", CheckState::Good, "are caught by supervisors", None)
+    } else {
+        check(
+            "panics",
+            CheckState::Bad,
+            "this program was built with panic = \"abort\"",
+            Some("build it with panic = \"unwind\""),
+        )
+    }
+}
+
+fn open_files() -> Check {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let found = limit.map_or_else(|| "no limit".to_owned(), |limit| format!("at most {limit}"));
+    if limit.is_some_and(|limit| limit < OPEN_FILES_MIN) {
+        check(
+            "open files",
+            CheckState::Warning,
+            found,
+            Some("raise it: `ulimit -n 65536`, or LimitNOFILE= of the unit"),
+        )
+    } else {
+        check("open files", CheckState::Good, found, None)
+    }
+}
+
+fn data_folder(path: &Path) -> Check {
+    let name = "data directory";
+    let shown = path.display();
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+    if !existing.is_dir() {
+        return check(
+            name,
+            CheckState::Bad,
+            format!("{} is no folder", existing.display()),
+            Some("set `node.data_dir`"),
+        );
+    }
+    if rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_err() {
+        let found = format!("{} cannot be written by this user", existing.display());
+        return check(
+            name,
+            CheckState::Warning,
+            found,
+            Some("run the daemon as another user, or set `node.data_dir`"),
+        );
+    }
+    let free = rustix::fs::statvfs(existing).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    let free = free.map_or_else(
+        |_| String::new(),
+        |bytes| format!(", {} free", super::words::size(bytes)),
+    );
+    let there = if existing == path { "" } else { " (will be made)" };
+    check(name, CheckState::Good, format!("{shown}{there}{free}"), None)
+}

@@ -1,0 +1,223 @@
+//! Commands that need no daemon: validate, config, schema, doctor.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::fake_daemon::{Ran, osier, ran};
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+        .args(["-c", "user.name=t", "-c", "user.email=t@localhost"])
+        .args(arguments)
+        .current_dir(folder);
+    assert!(command.output().unwrap().status.success(), "git {arguments:?}");
+}
+
+/// `osier` standing in `folder`, with a home of its own.
+fn standing(folder: &Path, arguments: &[&str]) -> Ran {
+    let mut command = osier(arguments);
+    command.current_dir(folder).env("HOME", folder);
+    ran(command)
+}
+
+fn two_mistakes(root: &Path) {
+    write(
+        root,
+        "apps/a/app.yaml",
+        "version: 1\nheath: {}\ncommand: [\"true\"]\n",
+    );
+    write(
+        root,
+        "apps/b/app.toml",
+        "version = \"1\"\ncommand = [\"true\"]\ndepends_on = [\"zz\"]\n",
+    );
+    write(
+        root,
+        "apps/c/app.json",
+        "{\"version\": \"1\", \"command\": [\"true\"]}",
+    );
+}
+
+#[test]
+fn validate_names_all_mistakes_at_once_and_answers_no() {
+    let folder = tempfile::tempdir().unwrap();
+    two_mistakes(folder.path());
+    let ran = standing(folder.path(), &["validate"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+    let json = standing(folder.path(), &["validate", "-o", "json"]).json();
+    let places: Vec<_> = json["mistakes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| format!("{}:{}", m["file"], m["line"]))
+        .collect();
+    assert_eq!(places, ["\"apps/a/app.yaml\":2", "\"apps/b/app.toml\":3"]);
+    assert_eq!(json["files"], 3);
+}
+
+#[test]
+fn validate_speaks_the_tongues_of_ci() {
+    let folder = tempfile::tempdir().unwrap();
+    two_mistakes(folder.path());
+    let github = standing(folder.path(), &["validate", "--format", "github"]);
+    assert!(github.out.starts_with("::error file=apps/a/app.yaml,line=2,col=1,title=osier%3A%3Aspec%3A%3Aunknown_key::unknown key `heath`"), "{}", github.out);
+    let sarif: serde_json::Value =
+        serde_json::from_str(&standing(folder.path(), &["validate", "--format", "sarif"]).out).unwrap();
+    assert_eq!(
+        sarif["runs"][0]["results"][1]["locations"][0]["physicalLocation"]["region"]["startLine"],
+        3
+    );
+}
+
+#[test]
+fn validate_without_mistakes_answers_yes_and_nothing_to_check_is_no_yes() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "apps/c/app.yaml",
+        "version: 1\ncommand: [\"true\"]\n",
+    );
+    let ran = standing(folder.path(), &["validate"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(0), "✓ no mistakes in 1 file\n")
+    );
+    for (arguments, why) in [
+        (&["validate", "apps"][..], "there is no folder `apps`"),
+        (&["validate", "nowhere"], "there is no such folder"),
+        (&["validate", "--rev", "x"], "cannot read the revision"),
+    ] {
+        let ran = standing(folder.path(), arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.err.contains(why), "{ran:?}");
+    }
+}
+
+#[test]
+fn validate_reads_a_revision_or_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "apps/c/app.yaml",
+        "version: 1\ncommand: [\"true\"]\n",
+    );
+    git(folder.path(), &["init", "-q"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "good"]);
+    write(folder.path(), "apps/c/app.yaml", "version: [\n");
+    assert_eq!(standing(folder.path(), &["validate"]).code, Some(1));
+    assert_eq!(
+        standing(folder.path(), &["validate", "--rev", "HEAD"]).code,
+        Some(0)
+    );
+    assert_eq!(
+        standing(folder.path(), &["validate", "apps/c/app.yaml"]).code,
+        Some(1)
+    );
+}
+
+#[test]
+fn a_hostile_spec_cannot_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "apps/c/app.yaml",
+        "version: 1\n\"x\u{1b}]0;owned\u{7}\": 1\n",
+    );
+    for arguments in [
+        &["validate"][..],
+        &["validate", "--format", "github"],
+        &["validate", "-o", "json"],
+    ] {
+        let ran = standing(folder.path(), arguments);
+        assert!(!ran.out.contains(['\u{1b}', '\u{7}']), "{ran:?}");
+    }
+}
+
+#[test]
+fn config_show_tells_where_each_value_came_from_without_a_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        ".config/osier/osier.toml",
+        "[repo]\nurl = \"https://git.example.com/specs.git\"\n",
+    );
+    let mut command = osier(&["config", "show", "--origin", "-o", "json"]);
+    command
+        .env("HOME", folder.path())
+        .env("OSIER_REPO__BRANCH", "edge");
+    let ran = ran(command);
+    let values = ran.json();
+    let origin = |key: &str| {
+        values
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|v| v["key"] == key)
+            .unwrap()["origin"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        origin("repo.url").ends_with("/.config/osier/osier.toml:2"),
+        "{}",
+        origin("repo.url")
+    );
+    assert_eq!(origin("repo.branch"), "$OSIER_REPO__BRANCH");
+    assert_eq!(origin("repo.apps_dir"), "default");
+    assert!(ran.err.contains("none was asked"));
+}
+
+#[test]
+fn a_wrong_configuration_is_shown_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "osier.toml",
+        "[repo]\nurl = \"https://git.example.com/specs.git\"\nbrnch = \"x\"\n",
+    );
+    let ran = standing(folder.path(), &["daemon", "--config", "osier.toml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    insta::assert_snapshot!(ran.err);
+}
+
+#[test]
+fn doctor_works_with_the_daemon_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = standing(
+        folder.path(),
+        &["doctor", "-o", "json", "--socket", "/nonexistent.sock"],
+    );
+    let checks = ran.json();
+    let state = |name: &str| {
+        checks
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|c| c["name"] == name)
+            .unwrap()["state"]
+            .clone()
+    };
+    assert_eq!(state("daemon"), "warning");
+    assert_eq!(state("kernel"), "good");
+    assert_eq!(state("panics"), "good");
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_printed() {
+    let schema = ran(osier(&["schema", "config"])).json();
+    assert!(schema["properties"]["repo"]["properties"]["branch"].is_object());
+}
