@@ -117,6 +117,8 @@ pub fn run(options: KeeperOptions) -> ExitCode {
             keeper.run();
             keeper.leave();
             log(format_args!("the keeper ends"));
+            // A child on its way to exec reads what the keeper's state holds: it must not be dropped before the process.
+            std::mem::forget(keeper);
             ExitCode::SUCCESS
         }
         Ok(None) => {
@@ -164,9 +166,10 @@ fn start(options: KeeperOptions) -> Result<Option<Keeper>, StartError> {
     let _ = rustix::process::chdir("/");
     let open_files = state::raise_open_files();
     let apps_folder = apps_folder(folder.as_fd()).map_err(failed("the apps folder"))?;
-    let (records, recovered) = records::Records::open(folder.as_fd()).map_err(failed("keeper.records"))?;
     let dev_null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let dev_null = dev_null.map_err(failed("/dev/null"))?;
+    let handover = spawn::Handover::new(dev_null, apps_folder).map_err(failed("descriptors"))?;
+    let (records, recovered) = records::Records::open(folder.as_fd()).map_err(failed("keeper.records"))?;
     let listener = sockets::listen(folder.as_fd(), &data_dir).map_err(failed(sockets::SOCKET))?;
     let mut keeper = Keeper::new(Parts {
         groups: cgroup::Groups::detect(&id_of(&data_dir)),
@@ -175,8 +178,7 @@ fn start(options: KeeperOptions) -> Result<Option<Keeper>, StartError> {
         options,
         data_dir,
         data_folder: folder,
-        apps_folder,
-        dev_null,
+        handover,
         records,
         open_files,
         signals,

@@ -93,7 +93,7 @@ impl Keeper {
     }
 
     fn adopt(&mut self, record: StartRecord, pidfd: OwnedFd, stat: ProcStat) {
-        let key = self.apps.key_of(&record.app);
+        let key = self.apps.key_of(&record.app, || true);
         let groups = self.groups.of_process(&record.app, record.pid);
         // After an exec of the keeper itself its children are still its children.
         let is_adopted = stat.parent != own_pid();
@@ -104,13 +104,13 @@ impl Keeper {
             ));
             return;
         }
-        match launch::open_pipe(self.apps_folder.as_fd(), &record.app) {
+        match launch::open_pipe(self.handover.apps_folder(), &record.app) {
             Ok(pipe) => {
                 let mut output = Output::new(&record.app, pipe, record.logs);
                 output.begin(
                     &record.instance,
                     record.logs,
-                    self.apps_folder.as_fd(),
+                    self.handover.apps_folder(),
                     &mut self.scratch,
                 );
                 let _ = self.watch_output(key, output);
@@ -128,6 +128,7 @@ impl Keeper {
                 pidfd,
                 is_adopted,
                 report: None,
+                launching: None,
                 failed: None,
                 wanted: super::apps::Wanted::default(),
                 is_asked: false,

@@ -10,6 +10,7 @@ use super::cgroup::AppGroups;
 use super::output::Output;
 use super::protocol::{ExitHow, LimitFault, Limits, OutputCounters, Running, SpawnStep};
 use super::records::StartRecord;
+use super::spawn::Launching;
 use super::tree::Root;
 use crate::names::{AppName, InstanceId};
 
@@ -48,6 +49,8 @@ pub struct Run {
     pub is_adopted: bool,
     /// Where the child tells of a failure; gone once the program runs.
     pub report: Option<OwnedFd>,
+    /// What the child reads until it has left the keeper's memory.
+    pub launching: Option<Box<Launching>>,
     /// A step of its start failed; told when the child is reaped, so that the next start does not meet it.
     pub failed: Option<(SpawnStep, i32)>,
     /// What was asked for, to name in errors: the program, the working directory, the user.
@@ -140,12 +143,12 @@ impl Run {
 }
 
 impl Slot {
-    fn new(app: AppName) -> Self {
+    fn new(app: AppName, is_group_spent: bool) -> Self {
         Self {
             app,
             output: None,
             groups: AppGroups::default(),
-            is_group_spent: true,
+            is_group_spent,
             limits: None,
             owner: None,
             run: None,
@@ -174,15 +177,15 @@ pub struct Apps {
 }
 
 impl Apps {
-    /// The slot of `app`, made if there is none.
-    pub fn key_of(&mut self, app: &AppName) -> Key {
+    /// The slot of `app`, made if there is none; then `has_old_group` tells whether an earlier keeper's group is there.
+    pub fn key_of(&mut self, app: &AppName, has_old_group: impl FnOnce() -> bool) -> Key {
         if let Some(key) = self.by_name.get(app) {
             return *key;
         }
         let key = self.next_key;
         self.next_key += 1;
         self.by_name.insert(app.clone(), key);
-        self.slots.insert(key, Slot::new(app.clone()));
+        self.slots.insert(key, Slot::new(app.clone(), has_old_group()));
         key
     }
 

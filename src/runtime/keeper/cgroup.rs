@@ -5,6 +5,7 @@
 //! need it: each costs a quarter of a millisecond a start. The keeper's groups lie below the one that it was started
 //! in, or, if that is not possible and it is root, below the top.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::proc::read_short;
 use super::protocol::{LimitFault, Limits, TreeKill};
 use crate::names::AppName;
 
@@ -26,6 +28,8 @@ pub use limits::Controller;
 #[derive(Debug)]
 pub struct Groups {
     hierarchies: Hierarchies,
+    /// Apps whose groups an earlier keeper made.
+    inherited: HashSet<AppName>,
 }
 
 /// The groups of one app.
@@ -41,26 +45,37 @@ pub struct AppGroups {
 #[derive(Debug, Default)]
 pub struct Entrance {
     /// The version 2 group, for a birth into it.
-    pub v2: Option<OwnedFd>,
-    /// `cgroup.procs` of the version 2 group, where a birth into it is not possible.
-    pub v2_procs: Option<OwnedFd>,
-    /// `cgroup.procs` of the version 1 groups.
-    pub v1_procs: Vec<OwnedFd>,
+    pub birth: Option<OwnedFd>,
+    /// `cgroup.procs` of groups that it joins by itself.
+    pub join: Vec<OwnedFd>,
 }
 
 impl Groups {
     /// Those of the keeper whose folders are named by `id` (a few letters), as this machine has them.
     #[must_use]
     pub fn detect(id: &str) -> Self {
-        Self {
-            hierarchies: Hierarchies::detect(id),
-        }
+        Self::of(Hierarchies::detect(id))
     }
 
     /// In hierarchies that are already known: for tests on an imitated directory.
     #[must_use]
     pub fn of(hierarchies: Hierarchies) -> Self {
-        Self { hierarchies }
+        let inherited = hierarchies
+            .v2
+            .iter()
+            .chain(hierarchies.v1.values())
+            .flat_map(|base| names_in(base))
+            .collect();
+        Self {
+            hierarchies,
+            inherited,
+        }
+    }
+
+    /// Whether an earlier keeper made groups for `app`.
+    #[must_use]
+    pub fn is_inherited(&self, app: &AppName) -> bool {
+        self.inherited.contains(app)
     }
 
     /// How trees are killed with these.
@@ -90,8 +105,19 @@ impl Groups {
         (can, missing)
     }
 
-    /// Makes the groups that `app` needs under `limits`, sets them, and says what could not be had.
-    pub fn prepare(&self, app: &AppName, limits: &Limits) -> (AppGroups, Vec<LimitFault>) {
+    /// Makes the groups that `app` needs under `limits`, sets them, and says what could not be had. What is limited by
+    /// `set` is lifted where `limits` does not.
+    pub fn prepare(
+        &self,
+        app: &AppName,
+        limits: &Limits,
+        set: Option<&Limits>,
+    ) -> (AppGroups, Vec<LimitFault>) {
+        let set = set.copied().unwrap_or(if self.is_inherited(app) {
+            Limits::ALL
+        } else {
+            Limits::default()
+        });
         let mut groups = AppGroups::default();
         let mut faults = Vec::new();
         if let Some(base) = &self.hierarchies.v2 {
@@ -102,7 +128,7 @@ impl Groups {
                 .extend(make(base, app).map(|group| (Controller::Freezer, group)));
         }
         for controller in Controller::LIMITING {
-            if let Err(fault) = self.limit(app, controller, limits, &mut groups) {
+            if let Err(fault) = self.limit(app, controller, (limits, &set), &mut groups) {
                 faults.push(fault);
             }
         }
@@ -113,7 +139,7 @@ impl Groups {
         &self,
         app: &AppName,
         controller: Controller,
-        limits: &Limits,
+        (limits, set): (&Limits, &Limits),
         groups: &mut AppGroups,
     ) -> Result<(), LimitFault> {
         let wanted = controller.is_limited(limits);
@@ -128,13 +154,16 @@ impl Groups {
                 Ok(())
             };
         };
-        let group = base.join(app.as_str());
-        // A group that an earlier start made keeps its old limit until it is lifted.
-        if !wanted && !group.exists() {
+        if !wanted && !controller.is_limited(set) {
             return Ok(());
         }
         let Some(group) = make(base, app) else {
-            return Err(fault(format!("{} cannot be made", group.display())));
+            let group = base.join(app.as_str());
+            return if wanted {
+                Err(fault(format!("{} cannot be made", group.display())))
+            } else {
+                Ok(())
+            };
         };
         for (file, value) in controller.settings(version, limits) {
             let path = group.join(file);
@@ -171,10 +200,8 @@ impl Groups {
         let Some(base) = bases.into_iter().next() else {
             return Vec::new();
         };
-        let names = fs::read_dir(base).into_iter().flatten().flatten();
-        names
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .map(|app: AppName| {
+        names_in(base)
+            .map(|app| {
                 let groups = self.existing(&app);
                 (app, groups)
             })
@@ -198,17 +225,26 @@ impl Groups {
     /// Removes the groups of `app`, which has no processes any more. False when the tree's group stays: busy for a
     /// moment after a kill, or with a group below it.
     pub fn remove(&self, app: &AppName) -> bool {
-        let groups = self.existing(app);
-        for (_, group) in &groups.v1 {
+        for base in self.hierarchies.v1.values() {
             // Empty as it is, it costs nothing.
-            let _ = fs::remove_dir(group);
+            let _ = fs::remove_dir(base.join(app.as_str()));
         }
-        groups.v2.is_none_or(|group| fs::remove_dir(group).is_ok())
+        let Some(base) = &self.hierarchies.v2 else {
+            return true;
+        };
+        match fs::remove_dir(base.join(app.as_str())) {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
     }
 
-    /// Removes the folders of all apps, as far as they are empty: the keeper ends.
-    pub fn remove_bases(&self) {
+    /// Removes every group that is empty: the keeper ends.
+    pub fn remove_all(&self) {
         for base in self.hierarchies.v2.iter().chain(self.hierarchies.v1.values()) {
+            for group in fs::read_dir(base).into_iter().flatten().flatten() {
+                // One with processes refuses, and one level below an app's is the app's own business.
+                let _ = fs::remove_dir(group.path());
+            }
             let _ = fs::remove_dir(base);
         }
     }
@@ -220,6 +256,12 @@ fn make_base(base: &Path) -> bool {
         Ok(()) => true,
         Err(error) => error.kind() == ErrorKind::AlreadyExists,
     }
+}
+
+/// The apps that have a group in `base`.
+fn names_in(base: &Path) -> impl Iterator<Item = AppName> + use<> {
+    let entries = fs::read_dir(base).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn make(base: &Path, app: &AppName) -> Option<PathBuf> {
@@ -258,12 +300,11 @@ impl AppGroups {
     pub fn entrance(&self) -> Entrance {
         let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Entrance {
-            v2: self
+            birth: self
                 .v2
                 .as_ref()
                 .and_then(|group| rustix::fs::open(group, folder, Mode::empty()).ok()),
-            v2_procs: None,
-            v1_procs: self
+            join: self
                 .v1
                 .iter()
                 .filter_map(|(_, group)| open_procs(group))
@@ -274,10 +315,10 @@ impl AppGroups {
     /// As [`Self::entrance`], where no child can be born into a version 2 group: all by joining.
     #[must_use]
     pub fn entrance_by_joining(&self) -> Entrance {
+        let groups = self.v2.iter().chain(self.v1.iter().map(|(_, group)| group));
         Entrance {
-            v2: None,
-            v2_procs: self.v2.as_deref().and_then(open_procs),
-            ..self.entrance()
+            birth: None,
+            join: groups.filter_map(|group| open_procs(group)).collect(),
         }
     }
 
@@ -286,8 +327,13 @@ impl AppGroups {
     pub fn is_empty(&self) -> Option<bool> {
         match &self.v2 {
             Some(group) => {
-                let events = fs::read_to_string(group.join("cgroup.events")).ok()?;
-                Some(events.lines().any(|line| line == "populated 0"))
+                // Asked at every exit: the events are two short lines.
+                let is_line = |events: &[u8]| {
+                    events
+                        .split(|byte| *byte == b'\n')
+                        .any(|line| line == b"populated 0")
+                };
+                read_short(group.join("cgroup.events").to_str()?, is_line)
             }
             None => Some(self.members()?.is_empty()),
         }

@@ -122,7 +122,7 @@ impl Keeper {
             return self.start_failed(key, failed);
         }
         let now = Instant::now();
-        let apps_folder = self.apps_folder.as_fd();
+        let apps_folder = self.handover.apps_folder();
         let Some(slot) = self.apps.slot_mut(key) else {
             return;
         };

@@ -5,11 +5,9 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 
 use super::apps::{Key, Run, Wanted};
 use super::cgroup::Entrance;
@@ -17,7 +15,7 @@ use super::output::Output;
 use super::proc::ProcStat;
 use super::protocol::{Enforce, Push, Spawn, SpawnFault, SpawnStep, Spawned};
 use super::records::{Record, StartRecord};
-use super::spawn::{self, ChildPlan, Forked, StringArray};
+use super::spawn::{self, Born, Program};
 use super::state::{Keeper, epoch_ms};
 use crate::names::AppName;
 
@@ -29,19 +27,9 @@ const PIPE: &str = "output";
 impl Keeper {
     /// Starts `spawns`, at most [`BATCH_MAX`]; each fate is pushed, a success once its exec is seen.
     pub fn start_batch(&mut self, spawns: Vec<Spawn>) {
-        let (go_read, go_write) = match rustix::pipe::pipe_with(PipeFlags::CLOEXEC) {
-            Ok(go) => go,
-            Err(error) => {
-                for spawn in spawns {
-                    let fault = system(SpawnStep::Fork, spawn.app.as_str(), error);
-                    self.spawn_failed(&spawn, fault);
-                }
-                return;
-            }
-        };
         let mut begun = Vec::with_capacity(spawns.len());
         for spawn in spawns {
-            match self.begin(&spawn, go_read.as_fd(), go_write.as_fd()) {
+            match self.begin(&spawn) {
                 Ok(Some(key)) => begun.push((key, spawn)),
                 Ok(None) => {}
                 Err(fault) => self.spawn_failed(&spawn, fault),
@@ -54,17 +42,28 @@ impl Keeper {
             .iter()
             .filter_map(|(key, _)| Some(Record::Start(self.apps.run(*key)?.record.clone())))
             .collect();
-        if let Err(error) = self.append_records(&records) {
-            // Unrecorded nothing may run: without a go, when the pipe closes, the children leave.
-            for (key, spawn) in begun {
-                self.apps.end(key);
-                let fault = system(SpawnStep::Record, "keeper.records", error);
-                self.spawn_failed(&spawn, fault);
+        let recorded = self.append_records(&records);
+        for (key, _) in &begun {
+            let Some(run) = self.apps.run_mut(*key) else {
+                continue;
+            };
+            // Unrecorded nothing may run.
+            run.failed = recorded
+                .err()
+                .map(|error| (SpawnStep::Record, error.raw_os_error()));
+            if let Some(launching) = &run.launching {
+                launching.tell(run.failed.is_none());
             }
-            return;
         }
-        // One byte a child. Fewer than a pipe holds, so it is never written in part.
-        let _ = rustix::io::write(&go_write, &vec![1; begun.len()]);
+        for (key, _) in &begun {
+            let report = self
+                .apps
+                .run(*key)
+                .and_then(|run| run.report.as_ref())
+                .map(AsFd::as_fd);
+            // A report that cannot be waited for is read when the child is reaped.
+            let _ = report.map(|report| self.watch_report(*key, report));
+        }
     }
 
     fn spawn_failed(&mut self, spawn: &Spawn, fault: SpawnFault) {
@@ -76,78 +75,88 @@ impl Keeper {
     }
 
     /// Forks one. None: this instance is known already, and its fate told again.
-    fn begin(
-        &mut self,
-        spawn: &Spawn,
-        go_read: BorrowedFd<'_>,
-        go_write: BorrowedFd<'_>,
-    ) -> Result<Option<Key>, SpawnFault> {
+    fn begin(&mut self, spawn: &Spawn) -> Result<Option<Key>, SpawnFault> {
         if self.is_ending() {
             return Err(SpawnFault::Ending);
         }
         if self.tell_again(spawn) {
             return Ok(None);
         }
-        let key = self.apps.key_of(&spawn.app);
+        let key = self
+            .apps
+            .key_of(&spawn.app, || self.groups.is_inherited(&spawn.app));
         if let Some(run) = self.apps.run(key) {
             return Err(SpawnFault::AlreadyRunning {
                 instance: run.instance().clone(),
                 pid: run.pid().unsigned_abs(),
             });
         }
-        let strings = Strings::of(spawn, &self.data_dir)?;
+        let (program, wanted) = self.program(spawn)?;
         self.make_folders(key, spawn)
             .map_err(|error| system(SpawnStep::Folders, &format!("apps/{}", spawn.app), error))?;
         let entrance = self.enter_groups(key, spawn)?;
-        let (report_read, report_write) =
-            rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-                .map_err(|error| system(SpawnStep::Fork, spawn.app.as_str(), error))?;
-        let groups: Vec<OwnedFd> = entrance.v1_procs.into_iter().chain(entrance.v2_procs).collect();
-        let mut plan = ChildPlan {
-            programs: &strings.programs,
-            arguments: &strings.arguments,
-            environment: &strings.environment,
-            working_dir: &strings.working_dir,
-            dev_null: self.dev_null.as_fd(),
-            output: (self.apps_folder.as_fd(), &strings.pipe),
-            groups: &groups,
-            open_files: self.open_files(spawn),
-            user: spawn
-                .user
-                .as_ref()
-                .map(|user| (user.uid, user.gid, user.groups.as_slice())),
-            umask: spawn.umask,
-            no_new_privileges: spawn.no_new_privileges,
-            dies_with_keeper: self.options.tied,
-            go: (go_read, go_write),
-            report: report_write.as_fd(),
-        };
-        let refused = |error| system(SpawnStep::Fork, spawn.app.as_str(), error);
-        let born = entrance
-            .v2
-            .as_ref()
-            .map(|group| spawn::fork_into(&plan, group.as_fd()));
-        let joining: Vec<OwnedFd>;
-        let forked = match born {
-            None => spawn::fork(&plan),
-            Some(Err(error)) if spawn::is_no_birth(error) => {
+        let born = self
+            .handover
+            .bear(program, entrance.birth.as_ref().map(AsFd::as_fd), &entrance.join);
+        let born = match born {
+            Err(error) if entrance.birth.is_some() && spawn::is_no_birth(error) => {
                 self.births_into_groups = false;
                 let entrance = self
                     .apps
                     .slot(key)
                     .map(|slot| slot.groups.entrance_by_joining())
                     .unwrap_or_default();
-                joining = entrance.v1_procs.into_iter().chain(entrance.v2_procs).collect();
-                plan.groups = &joining;
-                spawn::fork(&plan)
+                self.handover.bear(self.program(spawn)?.0, None, &entrance.join)
             }
-            Some(born) => born,
+            born => born,
         };
-        let forked = forked.map_err(refused)?;
-        drop(report_write);
-        self.note(key, spawn, forked, report_read, strings)
-            .map_err(refused)?;
+        let refused = |error| system(SpawnStep::Fork, spawn.app.as_str(), error);
+        self.note(key, spawn, born.map_err(refused)?, wanted);
         Ok(Some(key))
+    }
+
+    /// What the child needs to know, and the names for its errors.
+    fn program(&self, spawn: &Spawn) -> Result<(Program, Wanted), SpawnFault> {
+        let program = spawn.command.first().filter(|program| !program.is_empty());
+        let Some(program) = program else {
+            return Err(SpawnFault::Malformed {
+                why: "the command is empty".into(),
+            });
+        };
+        let data = self.data_dir.join("apps").join(spawn.app.as_str()).join("data");
+        let working_dir = data.join(&spawn.working_dir);
+        let environment = spawn
+            .environment
+            .iter()
+            .map(|(name, value)| text(&format!("{name}={value}")));
+        let user = spawn.user.as_ref();
+        let wanted = Wanted {
+            program: program.clone(),
+            working_dir: working_dir.display().to_string(),
+            user: user.map_or_else(String::new, |user| format!("{}:{}", user.uid, user.gid)),
+            open_files: spawn
+                .limits
+                .open_files
+                .map_or_else(String::new, |count| count.to_string()),
+        };
+        let program = Program {
+            paths: paths(program, &spawn.environment)?,
+            arguments: spawn
+                .command
+                .iter()
+                .map(|argument| text(argument))
+                .collect::<Result<_, _>>()?,
+            environment: environment.collect::<Result<_, _>>()?,
+            working_dir: CString::new(working_dir.into_os_string().into_encoded_bytes())
+                .map_err(|_| nul())?,
+            output: text(&pipe_path(&spawn.app))?,
+            open_files: self.open_files(spawn),
+            user: user.map(|user| (user.uid, user.gid, user.groups.clone())),
+            umask: spawn.umask,
+            no_new_privileges: spawn.no_new_privileges,
+            dies_with_keeper: self.options.tied,
+        };
+        Ok((program, wanted))
     }
 
     /// Whether this instance was started before, by a call whose answer was lost; then that answer is given again.
@@ -181,7 +190,7 @@ impl Keeper {
             return Err(Errno::NOENT);
         };
         if slot.output.is_none() || slot.owner != owner {
-            let pipe = make_folders(self.apps_folder.as_fd(), &spawn.app, owner)?;
+            let pipe = make_folders(self.handover.apps_folder(), &spawn.app, owner)?;
             if slot.output.is_none() {
                 self.watch_output(key, Output::new(&spawn.app, pipe, spawn.logs))?;
             }
@@ -193,7 +202,7 @@ impl Keeper {
             output.begin(
                 &spawn.instance,
                 spawn.logs,
-                self.apps_folder.as_fd(),
+                self.handover.apps_folder(),
                 &mut self.scratch,
             );
         }
@@ -206,21 +215,17 @@ impl Keeper {
         let Some(slot) = self.apps.slot_mut(key) else {
             return Ok(Entrance::default());
         };
-        // Somebody who escaped an earlier keeper may still hold the app's port.
-        if slot.groups.is_empty() == Some(false) {
-            slot.is_group_spent = true;
-            slot.groups.kill();
-        }
         if slot.is_group_spent {
+            // Somebody who escaped an earlier keeper may still hold the app's port.
+            if slot.groups.is_empty() == Some(false) {
+                slot.groups.kill();
+            }
             slot.is_group_spent = !self.groups.remove(&spawn.app);
             slot.limits = None;
         }
-        if slot
-            .limits
-            .as_ref()
-            .is_none_or(|(limits, _)| *limits != spawn.limits)
-        {
-            let (groups, faults) = self.groups.prepare(&spawn.app, &spawn.limits);
+        let set = slot.limits.as_ref().map(|(limits, _)| *limits);
+        if set != Some(spawn.limits) {
+            let (groups, faults) = self.groups.prepare(&spawn.app, &spawn.limits, set.as_ref());
             slot.groups = groups;
             slot.limits = Some((spawn.limits, faults));
         }
@@ -236,23 +241,13 @@ impl Keeper {
         }
     }
 
-    /// Enters a forked child into the tables.
-    fn note(
-        &mut self,
-        key: Key,
-        spawn: &Spawn,
-        forked: Forked,
-        report: OwnedFd,
-        strings: Strings,
-    ) -> Result<(), Errno> {
-        let pid = forked.pid.as_raw_nonzero().get();
+    /// Enters a child into the tables.
+    fn note(&mut self, key: Key, spawn: &Spawn, born: Born, wanted: Wanted) {
+        let pid = born.pid.as_raw_nonzero().get();
         let uid = spawn
             .user
             .as_ref()
             .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
-        // A child that is not reaped has an entry; without /proc nothing could be adopted, so nothing is started.
-        let start_ticks = ProcStat::of(pid).ok_or(Errno::NOSYS)?.start_ticks;
-        self.watch_report(key, report.as_fd())?;
         let slot = self.apps.slot(key);
         let oom_kills_before = slot.filter(|_| spawn.limits.memory_bytes.is_some());
         let oom_kills_before = oom_kills_before
@@ -267,7 +262,8 @@ impl Keeper {
             app: spawn.app.clone(),
             instance: spawn.instance.clone(),
             pid,
-            start_ticks,
+            // A child that is not reaped has an entry, if it is a zombie by now.
+            start_ticks: ProcStat::of(pid).map_or(0, |stat| stat.start_ticks),
             boot_id: self.boot_id.clone(),
             uid,
             started_at_ms: epoch_ms(),
@@ -279,11 +275,12 @@ impl Keeper {
         };
         let run = Run {
             record,
-            pidfd: forked.pidfd,
+            pidfd: born.pidfd,
             is_adopted: false,
-            report: Some(report),
+            report: Some(born.report),
+            launching: Some(born.launching),
             failed: None,
-            wanted: strings.wanted,
+            wanted,
             is_asked: false,
             is_killed: false,
             kill_at: None,
@@ -291,7 +288,6 @@ impl Keeper {
             ended: None,
         };
         self.apps.begin(key, run);
-        Ok(())
     }
 
     /// Reads what the child of `key` reported, if it has: its program runs, or a step failed.
@@ -311,12 +307,19 @@ impl Keeper {
         if let Some(report) = self.apps.run_mut(key).and_then(|run| run.report.take()) {
             self.unwatch(report.as_fd());
         }
-        let failed = spawn::read_report(bytes.get(..count).unwrap_or_default());
+        let said = spawn::read_report(bytes.get(..count).unwrap_or_default());
         let Some(run) = self.apps.run_mut(key) else {
             return;
         };
-        run.failed = failed;
-        if failed.is_none() {
+        // The child has left the keeper's memory, by exec or for good.
+        let came_to_exec = run
+            .launching
+            .take()
+            .is_none_or(|launching| launching.came_to_exec());
+        // Neither a word nor an exec: somebody killed it on the way.
+        let killed = (!came_to_exec).then_some((SpawnStep::Exec, libc::EINTR));
+        run.failed = run.failed.or(said).or(killed);
+        if run.failed.is_none() {
             let spawned = spawned(run);
             self.push(Push::Spawned(spawned));
         }
@@ -418,61 +421,8 @@ fn make(made: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-/// The texts of a start as the kernel wants them.
-struct Strings {
-    programs: Vec<CString>,
-    arguments: StringArray,
-    environment: StringArray,
-    working_dir: CString,
-    pipe: CString,
-    wanted: Wanted,
-}
-
-impl Strings {
-    fn of(spawn: &Spawn, data_dir: &std::path::Path) -> Result<Self, SpawnFault> {
-        let program = spawn.command.first().filter(|program| !program.is_empty());
-        let Some(program) = program else {
-            return Err(SpawnFault::Malformed {
-                why: "the command is empty".into(),
-            });
-        };
-        let data = data_dir.join("apps").join(spawn.app.as_str()).join("data");
-        let working_dir = data.join(&spawn.working_dir);
-        let environment = spawn
-            .environment
-            .iter()
-            .map(|(name, value)| text(&format!("{name}={value}")));
-        let wanted = Wanted {
-            program: program.clone(),
-            working_dir: working_dir.display().to_string(),
-            user: spawn
-                .user
-                .as_ref()
-                .map_or_else(String::new, |user| format!("{}:{}", user.uid, user.gid)),
-            open_files: spawn
-                .limits
-                .open_files
-                .map_or_else(String::new, |count| count.to_string()),
-        };
-        Ok(Self {
-            programs: programs(program, &spawn.environment)?,
-            arguments: StringArray::new(
-                spawn
-                    .command
-                    .iter()
-                    .map(|argument| text(argument))
-                    .collect::<Result<_, _>>()?,
-            ),
-            environment: StringArray::new(environment.collect::<Result<_, _>>()?),
-            working_dir: CString::new(working_dir.as_os_str().as_bytes()).map_err(|_| nul())?,
-            pipe: text(&pipe_path(&spawn.app))?,
-            wanted,
-        })
-    }
-}
-
 /// The paths to try for `program`, as `execvp` does.
-fn programs(program: &str, environment: &[(String, String)]) -> Result<Vec<CString>, SpawnFault> {
+fn paths(program: &str, environment: &[(String, String)]) -> Result<Vec<CString>, SpawnFault> {
     if program.contains('/') {
         return Ok(vec![text(program)?]);
     }

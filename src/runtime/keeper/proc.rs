@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::fs::{Mode, OFlags};
+
 /// The fields of `/proc/PID/stat` that tell who a process is and what it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcStat {
@@ -25,7 +27,7 @@ impl ProcStat {
     /// Of the process `pid`; none when there is none.
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
-        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+        read_short(&format!("/proc/{pid}/stat"), Self::parse)?
     }
 
     /// Out of the file's content. The name in it may hold anything, so the fields begin after its last parenthesis.
@@ -35,9 +37,13 @@ impl ProcStat {
         let close = stat.iter().rposition(|byte| *byte == b')')?;
         let pid = std::str::from_utf8(stat.get(..open)?).ok()?.trim().parse().ok()?;
         let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         // Numbered as in proc(5): the state is field 3.
-        let field = |number: usize| fields.get(number - 3).copied();
+        const FIELDS_MAX: usize = 24;
+        let mut fields = [""; FIELDS_MAX];
+        for (place, field) in fields.iter_mut().zip(rest.split_ascii_whitespace()) {
+            *place = field;
+        }
+        let field = |number: usize| fields.get(number - 3).copied().filter(|field| !field.is_empty());
         let number = |at: usize| field(at)?.parse::<u64>().ok();
         let cpu_ticks = number(14)? + number(15)? + number(16)? + number(17)?;
         Some(Self {
@@ -56,6 +62,17 @@ impl ProcStat {
     pub fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
+}
+
+/// What `reader` makes of a file of the kernel's that is known to be short: one read, nothing allocated for it.
+pub fn read_short<T>(path: &str, reader: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    /// The longest is `/proc/PID/stat` with some 350 bytes.
+    const BYTES_MAX: usize = 1024;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let mut bytes = [0; BYTES_MAX];
+    let count = rustix::io::read(&file, &mut bytes).ok()?;
+    bytes.get(..count).map(reader)
 }
 
 /// Every process that this one can see.

@@ -174,6 +174,16 @@ pub struct Limits {
     pub open_files: Option<u64>,
 }
 
+impl Limits {
+    /// Stands for "some limit of every kind" where it is not known which were set.
+    pub(super) const ALL: Self = Self {
+        memory_bytes: Some(u64::MAX),
+        cpu_milli: Some(u64::MAX),
+        pids: Some(u64::MAX),
+        open_files: Some(u64::MAX),
+    };
+}
+
 /// What to do about limits that cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -126,10 +126,12 @@ impl Keeper {
 
     fn set_limits(&mut self, instance: &InstanceId, limits: Limits, enforce: Enforce) -> Answer {
         let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
-        let Some(app) = self.apps.slot(key).map(|slot| slot.app.clone()) else {
+        let Some(slot) = self.apps.slot(key) else {
             return Err(not_running(instance));
         };
-        let (_, faults) = self.groups.prepare(&app, &limits);
+        // Whatever an earlier keeper set is lifted as well.
+        let set = slot.limits.as_ref().map_or(Limits::ALL, |(limits, _)| *limits);
+        let (_, faults) = self.groups.prepare(&slot.app, &limits, Some(&set));
         if let Some(slot) = self.apps.slot_mut(key) {
             slot.limits = Some((limits, faults.clone()));
         }

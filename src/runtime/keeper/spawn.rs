@@ -1,32 +1,52 @@
-//! From a plan to a process: fork, the child's way to exec, and what only unsafe calls give (signals, reaping).
+//! From a plan to a process, and what else only unsafe calls give: signals as data, reaping.
 //!
-//! The keeper has one thread, so a forked child may do what it likes before exec. It still allocates nothing, takes no
-//! lock and never unwinds: everything that it needs stands ready in its [`ChildPlan`]. The child prepares itself, then
-//! waits for one byte on the *go* pipe, which the keeper writes only after the child's record is in the file. A keeper
-//! that dies before closes the pipe by dying, and the child leaves without exec. A failed step is reported with its
-//! error number on the *report* pipe; a successful exec closes that pipe without a word.
+//! A child shares the keeper's memory until it execs (`CLONE_VM`, as `posix_spawn` does it): nothing is copied, so a
+//! start costs the same however large the keeper is. Unlike with `vfork` the keeper goes on meanwhile: a program on a
+//! file system that hangs keeps nobody waiting. So the child runs on a stack of its own, calls nothing but the kernel
+//! ([`raw`]: not even the C library, whose `errno` it would share), and reads only its [`Launching`], which the keeper
+//! keeps until the child has left.
+//!
+//! It shares the keeper's descriptors as well, for the first moment: then it takes its own copy of the lowest few
+//! (`CLOSE_RANGE_UNSHARE`). Without that every start would copy and close a descriptor an app.
+//!
+//! The child prepares itself and waits for the keeper's word, given only after the child's record is in the file. A
+//! keeper that dies before takes the child along (`PR_SET_PDEATHSIG`): nothing runs unrecorded.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::{CString, c_char};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::protocol::{ExitHow, SpawnStep};
 
+mod child;
+mod raw;
+
+/// What the child runs on. It needs some hundred bytes; a build without optimisation needs more.
+const STACK_BYTES: usize = 32 * 1024;
+/// A child is ready after some microseconds; it is looked for whether it still lives when it is not.
+const READY_POLL: Duration = Duration::from_millis(5);
+/// How long a child may take to be ready before the keeper goes on without it.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
+/// The descriptors that a child keeps of the keeper's are those below this number: what the keeper opened at its start,
+/// and the places of [`Handover`].
+pub const CHILD_FDS_MAX: u32 = 32;
+
 /// Null-terminated pointers to strings, as exec wants them, with the strings that they point to.
 #[derive(Debug)]
-pub struct StringArray {
+struct StringArray {
     pointers: Vec<*const c_char>,
     // Boxed by `CString`: moving this struct leaves the texts where they are.
     _texts: Vec<CString>,
 }
 
 impl StringArray {
-    /// The array of `texts`.
-    #[must_use]
-    pub fn new(texts: Vec<CString>) -> Self {
+    fn new(texts: Vec<CString>) -> Self {
         let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
         pointers.push(std::ptr::null());
         Self {
@@ -36,47 +56,254 @@ impl StringArray {
     }
 }
 
-/// Everything that a child needs between fork and exec.
+/// What a program is started with.
 #[derive(Debug)]
-pub struct ChildPlan<'a> {
+pub struct Program {
     /// Paths to try in turn, as `execvp` does; the last error but "not found" counts.
-    pub programs: &'a [CString],
+    pub paths: Vec<CString>,
     /// The arguments, the program's name first.
-    pub arguments: &'a StringArray,
+    pub arguments: Vec<CString>,
     /// The environment.
-    pub environment: &'a StringArray,
+    pub environment: Vec<CString>,
     /// Where it starts.
-    pub working_dir: &'a CStr,
-    /// Becomes descriptor 0.
-    pub dev_null: BorrowedFd<'a>,
-    /// The app's folder and the name of the output pipe in it; becomes 1 and 2.
-    pub output: (BorrowedFd<'a>, &'a CStr),
-    /// `cgroup.procs` files to join.
-    pub groups: &'a [OwnedFd],
+    pub working_dir: CString,
+    /// The output pipe, seen from the folder of all apps; becomes descriptors 1 and 2.
+    pub output: CString,
     /// Soft and hard number of open files.
     pub open_files: (u64, u64),
     /// Whom to become: uid, gid, supplementary groups.
-    pub user: Option<(u32, u32, &'a [u32])>,
+    pub user: Option<(u32, u32, Vec<u32>)>,
     /// The file mode creation mask.
     pub umask: u32,
     /// Whether set-uid programs give nothing.
     pub no_new_privileges: bool,
     /// Whether it is killed when the keeper dies (tied keepers only).
     pub dies_with_keeper: bool,
-    /// The end of the go pipe to read, and the one to close.
-    pub go: (BorrowedFd<'a>, BorrowedFd<'a>),
-    /// Where failures are reported.
-    pub report: BorrowedFd<'a>,
+}
+
+/// Everything that a child reads between its birth and exec. Its owner keeps it until the child has left: until the
+/// report pipe is closed, or the child is reaped.
+#[derive(Debug)]
+pub struct Launching {
+    status: AtomicU32,
+    keeper: i32,
+    shares_descriptors: bool,
+    paths: StringArray,
+    arguments: StringArray,
+    environment: StringArray,
+    program: Program,
+    dev_null: RawFd,
+    apps_folder: RawFd,
+    report: RawFd,
+    groups: Vec<RawFd>,
+    stack: Vec<u128>,
+}
+
+/// [`Launching::status`]: born, but not yet with descriptors of its own.
+const BORN: u32 = 0;
+/// The child no longer shares the keeper's descriptors.
+const READY: u32 = 1;
+/// Recorded: run the program.
+const GO: u32 = 2;
+/// Not recorded: leave.
+const NO_GO: u32 = 3;
+/// The child's last word before exec.
+const EXECS: u32 = 4;
+
+impl Launching {
+    /// Tells the child to run its program, or to leave.
+    pub fn tell(&self, go: bool) {
+        self.status.store(if go { GO } else { NO_GO }, Ordering::Release);
+        // SAFETY: the address is of a live, aligned word.
+        unsafe {
+            raw::call(
+                libc::SYS_futex,
+                [self.status.as_ptr() as usize, libc::FUTEX_WAKE as usize, 1, 0, 0],
+            )
+        };
+    }
+
+    /// Whether the child came as far as running its program.
+    #[must_use]
+    pub fn came_to_exec(&self) -> bool {
+        self.status.load(Ordering::Acquire) == EXECS
+    }
+
+    /// Waits until the child has descriptors of its own. False when it died before.
+    fn wait_ready(&self, pidfd: BorrowedFd<'_>) -> bool {
+        let begun = Instant::now();
+        while self.status.load(Ordering::Acquire) == BORN {
+            let timeout = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: i64::from(READY_POLL.subsec_nanos()),
+            };
+            let arguments = [
+                self.status.as_ptr() as usize,
+                libc::FUTEX_WAIT as usize,
+                BORN as usize,
+                (&raw const timeout) as usize,
+                0,
+            ];
+            // SAFETY: the word and the timeout live through the call.
+            unsafe { raw::call(libc::SYS_futex, arguments) };
+            let mut looked = [rustix::event::PollFd::from_borrowed_fd(
+                pidfd,
+                rustix::event::PollFlags::IN,
+            )];
+            let at_once = rustix::time::Timespec::default();
+            let is_dead = rustix::event::poll(&mut looked, Some(&at_once)).is_ok_and(|count| count > 0);
+            if is_dead || begun.elapsed() > READY_WITHIN {
+                return self.status.load(Ordering::Acquire) != BORN;
+            }
+        }
+        true
+    }
 }
 
 /// A child that waits for its go.
 #[derive(Debug)]
-pub struct Forked {
+pub struct Born {
     /// Its process id.
     pub pid: Pid,
-    /// A descriptor that names it for good.
+    /// Names it for good.
     pub pidfd: OwnedFd,
+    /// Where it reports a failure.
+    pub report: OwnedFd,
+    /// What it reads.
+    pub launching: Box<Launching>,
 }
+
+/// Places among the lowest descriptors through which the keeper hands things to a child.
+#[derive(Debug)]
+pub struct Handover {
+    dev_null: OwnedFd,
+    apps_folder: OwnedFd,
+    report: OwnedFd,
+    groups: Vec<OwnedFd>,
+    keeper: i32,
+    shares_descriptors: bool,
+}
+
+/// A process joins a group of version 2 and three of version 1 at most.
+const GROUPS_MAX: usize = 4;
+
+impl Handover {
+    /// Reserves the places. To be called while few descriptors are open.
+    ///
+    /// # Errors
+    /// When no more descriptors may be opened.
+    pub fn new(dev_null: OwnedFd, apps_folder: OwnedFd) -> Result<Self, Errno> {
+        let place = || rustix::io::fcntl_dupfd_cloexec(&dev_null, 3);
+        let report = place()?;
+        let groups: Vec<OwnedFd> = (0..GROUPS_MAX).map(|_| place()).collect::<Result<_, _>>()?;
+        let is_low = |fd: &OwnedFd| u32::try_from(fd.as_raw_fd()).is_ok_and(|fd| fd < CHILD_FDS_MAX);
+        let are_low = groups
+            .iter()
+            .chain([&report, &dev_null, &apps_folder])
+            .all(is_low);
+        Ok(Self {
+            keeper: rustix::process::getpid().as_raw_nonzero().get(),
+            shares_descriptors: are_low && can_unshare(),
+            report,
+            groups,
+            dev_null,
+            apps_folder,
+        })
+    }
+
+    /// The folder of all apps.
+    #[must_use]
+    pub fn apps_folder(&self) -> BorrowedFd<'_> {
+        self.apps_folder.as_fd()
+    }
+
+    /// Bears a child for `program`, into the version 2 group `group` if one is given; it joins the groups whose
+    /// `cgroup.procs` are in `join` by itself, then waits for its go.
+    ///
+    /// # Errors
+    /// When no process can be made; [`is_no_birth`] tells whether only `group` stands in the way.
+    pub fn bear(
+        &mut self,
+        program: Program,
+        group: Option<BorrowedFd<'_>>,
+        join: &[OwnedFd],
+    ) -> Result<Born, Errno> {
+        let (report, report_write) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
+        self.place(&report_write, join)?;
+        drop(report_write);
+        let launching = Box::new(self.launching(program, join.len()));
+        let born = bear(&launching, group).and_then(|(pid, pidfd)| {
+            if launching.wait_ready(pidfd.as_fd()) {
+                return Ok((pid, pidfd));
+            }
+            // Dead, or stopped by somebody: it must not see what the places hold next. What it reads stays for good.
+            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            Err(Errno::CHILD)
+        });
+        self.clear();
+        match born {
+            Ok((pid, pidfd)) => Ok(Born {
+                pid,
+                pidfd,
+                report,
+                launching,
+            }),
+            Err(error) => {
+                if error == Errno::CHILD {
+                    Box::leak(launching);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn place(&mut self, report: &OwnedFd, join: &[OwnedFd]) -> Result<(), Errno> {
+        let cloexec = rustix::io::DupFlags::CLOEXEC;
+        rustix::io::dup3(report, &mut self.report, cloexec)?;
+        for (group, place) in join.iter().zip(&mut self.groups) {
+            rustix::io::dup3(group, place, cloexec)?;
+        }
+        Ok(())
+    }
+
+    /// Closes what was handed over: the report pipe must have no end but the child's.
+    fn clear(&mut self) {
+        let cloexec = rustix::io::DupFlags::CLOEXEC;
+        let _ = rustix::io::dup3(&self.dev_null, &mut self.report, cloexec);
+        for place in &mut self.groups {
+            let _ = rustix::io::dup3(&self.dev_null, place, cloexec);
+        }
+    }
+
+    fn launching(&self, mut program: Program, groups_count: usize) -> Launching {
+        let take = |texts: &mut Vec<CString>| StringArray::new(std::mem::take(texts));
+        Launching {
+            status: AtomicU32::new(BORN),
+            keeper: self.keeper,
+            shares_descriptors: self.shares_descriptors,
+            paths: take(&mut program.paths),
+            arguments: take(&mut program.arguments),
+            environment: take(&mut program.environment),
+            program,
+            dev_null: self.dev_null.as_raw_fd(),
+            apps_folder: self.apps_folder.as_raw_fd(),
+            report: self.report.as_raw_fd(),
+            groups: self
+                .groups
+                .iter()
+                .take(groups_count)
+                .map(AsRawFd::as_raw_fd)
+                .collect(),
+            stack: vec![0; STACK_BYTES / size_of::<u128>()],
+        }
+    }
+}
+
+const CLONE_VM: u64 = 0x100;
+const CLONE_FILES: u64 = 0x400;
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// `struct clone_args` of the kernel (version 2, 88 bytes).
 #[repr(C)]
@@ -97,26 +324,57 @@ struct CloneArgs {
 
 /// `clone_args` without its last member, as kernels before 5.7 know it.
 const CLONE_ARGS_BYTES_5_5: usize = 80;
-const CLONE_PIDFD: u64 = 0x1000;
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Forks a child that follows `plan`.
-///
-/// # Errors
-/// When no process can be made.
-pub fn fork(plan: &ChildPlan<'_>) -> Result<Forked, Errno> {
-    match clone3(plan, None) {
-        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => plain_fork(plan),
-        done => done,
+fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, OwnedFd), Errno> {
+    let mut pidfd: RawFd = -1;
+    let flags = CLONE_VM
+        | CLONE_PIDFD
+        | if launching.shares_descriptors {
+            CLONE_FILES
+        } else {
+            0
+        };
+    let stack = launching.stack.as_ptr() as u64;
+    let mut args = CloneArgs {
+        flags,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack,
+        stack_size: STACK_BYTES as u64,
+        ..CloneArgs::default()
+    };
+    let mut bytes = CLONE_ARGS_BYTES_5_5;
+    if let Some(group) = group {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = group.as_raw_fd() as u64;
+        bytes = size_of::<CloneArgs>();
     }
-}
-
-/// Forks a child that is born in the version 2 group whose folder `group` is.
-///
-/// # Errors
-/// When no process can be made; [`is_no_birth`] tells whether only this way of making one is closed.
-pub fn fork_into(plan: &ChildPlan<'_>, group: BorrowedFd<'_>) -> Result<Forked, Errno> {
-    clone3(plan, Some(group))
+    // SAFETY: `args` is a valid clone_args of `bytes` bytes. The child begins in `child::begin` on a stack that nobody
+    // else uses, with a `Launching` that outlives it (the caller keeps it until the child has left, or leaks it).
+    let mut result = unsafe { raw::clone3(&raw mut args, bytes, launching, child::begin) };
+    if group.is_none()
+        && matches!(
+            Errno::from_raw_os_error(-result as i32),
+            Errno::NOSYS | Errno::PERM
+        )
+    {
+        // A filter that does not know clone3: its predecessor does the same, without a group.
+        let top = stack + STACK_BYTES as u64;
+        let flags = flags | libc::SIGCHLD as u64;
+        // SAFETY: as above; the stack grows down from its top, which is aligned as its element is.
+        result = unsafe { raw::clone(flags, top, &raw mut pidfd, launching, child::begin) };
+    }
+    let pid = i32::try_from(result)
+        .ok()
+        .filter(|pid| *pid > 0)
+        .and_then(Pid::from_raw);
+    match pid {
+        // SAFETY: the kernel stored a new descriptor that nobody else owns.
+        Some(pid) if pidfd >= 0 => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
+        _ => Err(Errno::from_raw_os_error(
+            i32::try_from(-result).unwrap_or(libc::EIO),
+        )),
+    }
 }
 
 /// Whether the kernel is too old (before 5.7), filters the call, or does not let this group be entered so.
@@ -134,195 +392,19 @@ pub fn is_no_birth(error: Errno) -> bool {
     )
 }
 
-fn clone3(plan: &ChildPlan<'_>, group: Option<BorrowedFd<'_>>) -> Result<Forked, Errno> {
-    let mut pidfd: RawFd = -1;
-    let mut args = CloneArgs {
-        flags: CLONE_PIDFD,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
-    let mut bytes = CLONE_ARGS_BYTES_5_5;
-    if let Some(group) = group {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = group.as_raw_fd() as u64;
-        bytes = size_of::<CloneArgs>();
-    }
-    // SAFETY: `args` is a valid clone_args of `bytes` bytes. Without CLONE_VM this is a fork: the child has a copy of
-    // the address space and of this (the only) thread, and goes straight into `child`, which never returns.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, bytes) };
-    if pid == 0 {
-        child(plan);
-    }
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    match pid {
-        // SAFETY: the kernel stored a new descriptor that nobody else owns.
-        Some(pid) if pidfd >= 0 => Ok(Forked {
-            pid,
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        }),
-        _ => Err(last_errno()),
-    }
-}
-
-/// For kernels and filters without clone3.
-fn plain_fork(plan: &ChildPlan<'_>) -> Result<Forked, Errno> {
-    // SAFETY: the process has one thread; the child goes straight into `child`, which never returns.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        child(plan);
-    }
-    let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else {
-        return Err(last_errno());
-    };
-    // The child cannot be reaped and its number not be used again before this thread waits for it.
-    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
-    Ok(Forked { pid, pidfd })
-}
-
-fn last_errno() -> Errno {
-    Errno::from_raw_os_error(
-        std::io::Error::last_os_error()
-            .raw_os_error()
-            .unwrap_or(libc::EIO),
-    )
-}
-
-/// The child's way from fork to exec. Calls nothing but the kernel.
-fn child(plan: &ChildPlan<'_>) -> ! {
-    let (step, errno) = match prepare(plan) {
-        Err(failed) => failed,
-        Ok(()) if told_to_go(plan) => (SpawnStep::Exec, exec(plan)),
-        // The keeper is gone, or has not recorded this start.
-        Ok(()) => (SpawnStep::Record, libc::ECANCELED),
-    };
-    let mut report = [0u8; REPORT_BYTES];
-    report[0] = step as u8;
-    report[4..].copy_from_slice(&errno.to_le_bytes());
-    // SAFETY: the buffer is valid for its length; a failed write leaves nothing that could be done.
-    unsafe { libc::write(plan.report.as_raw_fd(), report.as_ptr().cast(), report.len()) };
-    leave(127)
-}
-
-fn leave(code: c_int) -> ! {
-    // SAFETY: `_exit` ends the process without touching its memory.
-    unsafe { libc::_exit(code) }
-}
-
-type Failed = (SpawnStep, i32);
-
-fn check(step: SpawnStep, result: impl Into<i64>) -> Result<(), Failed> {
-    if result.into() < 0 {
-        // SAFETY: errno is this thread's own.
-        Err((step, unsafe { *libc::__errno_location() }))
-    } else {
-        Ok(())
-    }
-}
-
-/// Everything before the go. Order matters: groups before limits, the pipe is opened while still the keeper's user,
-/// the working directory entered as the app's.
-fn prepare(plan: &ChildPlan<'_>) -> Result<(), Failed> {
-    // SAFETY: (whole function) plain system calls on descriptors that this process owns and on strings and structs
-    // that `plan` keeps alive; none allocates, locks or runs code of this program.
-    unsafe {
-        // Else the child itself would hold the pipe open that tells it of the keeper's death.
-        libc::close(plan.go.1.as_raw_fd());
-        check(SpawnStep::Session, libc::setsid())?;
-        for group in plan.groups {
-            let written = libc::write(group.as_raw_fd(), c"0".as_ptr().cast(), 1);
-            check(SpawnStep::Groups, written as i64)?;
-        }
-        let open_files = libc::rlimit {
-            rlim_cur: plan.open_files.0,
-            rlim_max: plan.open_files.1,
-        };
-        check(
-            SpawnStep::OpenFiles,
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const open_files),
-        )?;
-        // Both ways, so that the app never meets SIGPIPE or a pipe without reader when the keeper dies.
-        let output = libc::openat(
-            plan.output.0.as_raw_fd(),
-            plan.output.1.as_ptr(),
-            libc::O_RDWR | libc::O_CLOEXEC,
-        );
-        check(SpawnStep::Streams, output)?;
-        check(SpawnStep::Streams, libc::dup2(plan.dev_null.as_raw_fd(), 0))?;
-        check(SpawnStep::Streams, libc::dup2(output, 1))?;
-        check(SpawnStep::Streams, libc::dup2(output, 2))?;
-        libc::umask(plan.umask);
-        if let Some((uid, gid, groups)) = plan.user {
-            // Raw calls: the C library's own would look for other threads.
-            check(
-                SpawnStep::User,
-                libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()),
-            )?;
-            check(SpawnStep::User, libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
-            check(SpawnStep::User, libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
-        }
-        check(SpawnStep::WorkingDir, libc::chdir(plan.working_dir.as_ptr()))?;
-        if plan.no_new_privileges {
-            check(
-                SpawnStep::Privileges,
-                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
-            )?;
-        }
-        if plan.dies_with_keeper {
-            check(
-                SpawnStep::Session,
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
-            )?;
-        }
-        // The one disposition that the keeper ignores, and the mask that it blocks, would live on through exec.
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        check(
-            SpawnStep::Session,
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()),
+/// Whether this kernel (5.9 or newer) can give a child its own copy of the lowest descriptors alone.
+fn can_unshare() -> bool {
+    // SAFETY: an empty range of a table that nobody shares: changes nothing.
+    let result = unsafe {
+        raw::call(
+            libc::SYS_close_range,
+            [u32::MAX as usize, u32::MAX as usize, child::UNSHARE, 0, 0],
         )
-    }
+    };
+    result == 0
 }
 
-/// Waits for the keeper's word; false when it died.
-fn told_to_go(plan: &ChildPlan<'_>) -> bool {
-    loop {
-        let mut byte = 0u8;
-        // SAFETY: one byte of room is passed for one byte.
-        let read = unsafe { libc::read(plan.go.0.as_raw_fd(), (&raw mut byte).cast(), 1) };
-        if read == 1 {
-            return true;
-        }
-        // SAFETY: errno is this thread's own.
-        if read == 0 || unsafe { *libc::__errno_location() } != libc::EINTR {
-            return false;
-        }
-    }
-}
-
-/// Returns only the error, chosen as `execvp` chooses it: what was found but may not be run before "not found".
-fn exec(plan: &ChildPlan<'_>) -> i32 {
-    let mut errno = libc::ENOENT;
-    for program in plan.programs {
-        // SAFETY: the program is a C string, both arrays end with null, and all of them outlive the call.
-        let failed = unsafe {
-            libc::execve(
-                program.as_ptr(),
-                plan.arguments.pointers.as_ptr(),
-                plan.environment.pointers.as_ptr(),
-            );
-            *libc::__errno_location()
-        };
-        match failed {
-            libc::ENOENT | libc::ENOTDIR => {}
-            libc::EACCES => errno = failed,
-            _ => return failed,
-        }
-    }
-    errno
-}
-
+/// A step, three bytes of nothing, an error number.
 const REPORT_BYTES: usize = 8;
 
 /// What a child wrote on its report pipe: none when it wrote nothing, which means that exec succeeded once the pipe is
@@ -448,4 +530,12 @@ pub fn close_from(first: u32) {
             unsafe { libc::close(fd.cast_signed()) };
         }
     }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_raw_os_error(
+        std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO),
+    )
 }

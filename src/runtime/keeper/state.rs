@@ -20,7 +20,7 @@ use super::output::{Output, Scratch};
 use super::protocol::{Exit, LimitFault, Message, Push, Role, Spawn};
 use super::records::{Record, Records};
 use super::sockets;
-use super::spawn::{self, KeeperSignal};
+use super::spawn::{self, Handover, KeeperSignal};
 use crate::names::AppName;
 
 /// Exits remembered for a daemon: four a slot of a large node. Beyond, the oldest is forgotten and counted.
@@ -78,8 +78,7 @@ pub struct Keeper {
     pub(super) options: KeeperOptions,
     pub(super) data_dir: PathBuf,
     pub(super) data_folder: OwnedFd,
-    pub(super) apps_folder: OwnedFd,
-    pub(super) dev_null: OwnedFd,
+    pub(super) handover: Handover,
     pub(super) boot_id: String,
     pub(super) started_at_ms: u64,
     pub(super) records: Records,
@@ -124,8 +123,7 @@ pub(super) struct Parts {
     pub options: KeeperOptions,
     pub data_dir: PathBuf,
     pub data_folder: OwnedFd,
-    pub apps_folder: OwnedFd,
-    pub dev_null: OwnedFd,
+    pub handover: Handover,
     pub boot_id: String,
     pub records: Records,
     pub torn_records_count: u32,
@@ -144,8 +142,7 @@ impl Keeper {
             options: parts.options,
             data_dir: parts.data_dir,
             data_folder: parts.data_folder,
-            apps_folder: parts.apps_folder,
-            dev_null: parts.dev_null,
+            handover: parts.handover,
             boot_id: parts.boot_id,
             started_at_ms: epoch_ms(),
             records: parts.records,
@@ -245,7 +242,7 @@ impl Keeper {
             return;
         };
         let before = output.counters().dropped_bytes_count;
-        output.pump(self.apps_folder.as_fd(), &mut self.scratch);
+        output.pump(self.handover.apps_folder(), &mut self.scratch);
         if output.counters().dropped_bytes_count != before && !self.drops.contains(&key) {
             self.drops.push(key);
         }
@@ -265,7 +262,7 @@ impl Keeper {
             let Some(output) = slot.output.as_mut() else {
                 continue;
             };
-            output.remark_dropped(self.apps_folder.as_fd(), &mut self.scratch);
+            output.remark_dropped(self.handover.apps_folder(), &mut self.scratch);
             let output = output.counters();
             self.push(Push::OutputDropped { app, output });
         }
@@ -406,16 +403,7 @@ impl Keeper {
     /// Cleans up behind itself, as far as apps allow.
     pub(super) fn leave(&mut self) {
         self.flush();
-        let names: Vec<_> = self
-            .apps
-            .iter()
-            .filter(|(_, slot)| slot.run.is_none())
-            .map(|(_, slot)| slot.app.clone())
-            .collect();
-        for app in names {
-            self.groups.remove(&app);
-        }
-        self.groups.remove_bases();
+        self.groups.remove_all();
         let all = live(&self.apps, &self.exits, &[]);
         let _ = self.records.rewrite(&all);
         let _ = rustix::fs::unlinkat(&self.data_folder, sockets::SOCKET, AtFlags::empty());
@@ -423,7 +411,11 @@ impl Keeper {
 
     /// Removes an app's output pipe.
     pub(super) fn remove_pipe(&self, app: &AppName) {
-        let _ = rustix::fs::unlinkat(&self.apps_folder, super::launch::pipe_path(app), AtFlags::empty());
+        let _ = rustix::fs::unlinkat(
+            self.handover.apps_folder(),
+            super::launch::pipe_path(app),
+            AtFlags::empty(),
+        );
     }
 
     fn is_done(&mut self) -> bool {
