@@ -172,6 +172,8 @@ pub struct Apps {
     by_pid: HashMap<i32, Key>,
     /// The same, for walking trees.
     mains: BTreeSet<i32>,
+    /// Children between birth and exec.
+    pub launching_count: usize,
     /// Those with something due at some time.
     attended: BTreeSet<Key>,
 }
@@ -236,6 +238,7 @@ impl Apps {
             self.by_pid.insert(run.pid(), key);
         }
         self.mains.insert(run.pid());
+        self.launching_count += usize::from(run.launching.is_some());
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.run = Some(run);
         }
@@ -255,6 +258,7 @@ impl Apps {
         self.attended.remove(&key);
         let run = self.slots.get_mut(&key)?.run.take()?;
         self.by_instance.remove(run.instance());
+        self.launching_count -= usize::from(run.launching.is_some());
         Some(run)
     }
 

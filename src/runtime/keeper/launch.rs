@@ -312,9 +312,9 @@ impl Keeper {
             return;
         };
         // The child has left the keeper's memory, by exec or for good.
-        let came_to_exec = run
-            .launching
-            .take()
+        let launching = run.launching.take();
+        let came_to_exec = launching
+            .as_ref()
             .is_none_or(|launching| launching.came_to_exec());
         // Neither a word nor an exec: somebody killed it on the way.
         let killed = (!came_to_exec).then_some((SpawnStep::Exec, libc::EINTR));
@@ -322,6 +322,10 @@ impl Keeper {
         if run.failed.is_none() {
             let spawned = spawned(run);
             self.push(Push::Spawned(spawned));
+        }
+        if let Some(launching) = launching {
+            self.apps.launching_count -= 1;
+            self.handover.take_back(launching);
         }
     }
 

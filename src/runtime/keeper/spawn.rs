@@ -25,9 +25,12 @@ use super::protocol::{ExitHow, SpawnStep};
 
 mod child;
 mod raw;
+mod stack;
 
-/// What the child runs on. It needs some hundred bytes; a build without optimisation needs more.
-const STACK_BYTES: usize = 32 * 1024;
+use stack::Stack;
+
+/// Children between birth and exec at a time; more starts wait.
+pub const CHILDREN_MAX: usize = 64;
 /// A child is ready after some microseconds; it is looked for whether it still lives when it is not.
 const READY_POLL: Duration = Duration::from_millis(5);
 /// How long a child may take to be ready before the keeper goes on without it.
@@ -96,7 +99,7 @@ pub struct Launching {
     apps_folder: RawFd,
     report: RawFd,
     groups: Vec<RawFd>,
-    stack: Vec<u128>,
+    stack: Stack,
 }
 
 /// [`Launching::status`]: born, but not yet with descriptors of its own.
@@ -182,6 +185,8 @@ pub struct Handover {
     groups: Vec<OwnedFd>,
     keeper: i32,
     shares_descriptors: bool,
+    /// Stacks that no child uses now.
+    stacks: Vec<Stack>,
 }
 
 /// A process joins a group of version 2 and three of version 1 at most.
@@ -208,6 +213,7 @@ impl Handover {
             groups,
             dev_null,
             apps_folder,
+            stacks: Vec::new(),
         })
     }
 
@@ -232,7 +238,8 @@ impl Handover {
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
         self.place(&report_write, join)?;
         drop(report_write);
-        let launching = Box::new(self.launching(program, join.len()));
+        let stack = self.stacks.pop().map_or_else(Stack::new, Ok)?;
+        let launching = Box::new(self.launching(program, join.len(), stack));
         let born = bear(&launching, group).and_then(|(pid, pidfd)| {
             if launching.wait_ready(pidfd.as_fd()) {
                 return Ok((pid, pidfd));
@@ -258,6 +265,13 @@ impl Handover {
         }
     }
 
+    /// Takes back what a child read, which has left.
+    pub fn take_back(&mut self, launching: Box<Launching>) {
+        if self.stacks.len() < CHILDREN_MAX {
+            self.stacks.push(launching.stack);
+        }
+    }
+
     fn place(&mut self, report: &OwnedFd, join: &[OwnedFd]) -> Result<(), Errno> {
         let cloexec = rustix::io::DupFlags::CLOEXEC;
         rustix::io::dup3(report, &mut self.report, cloexec)?;
@@ -276,7 +290,7 @@ impl Handover {
         }
     }
 
-    fn launching(&self, mut program: Program, groups_count: usize) -> Launching {
+    fn launching(&self, mut program: Program, groups_count: usize, stack: Stack) -> Launching {
         let take = |texts: &mut Vec<CString>| StringArray::new(std::mem::take(texts));
         Launching {
             status: AtomicU32::new(BORN),
@@ -295,7 +309,7 @@ impl Handover {
                 .take(groups_count)
                 .map(AsRawFd::as_raw_fd)
                 .collect(),
-            stack: vec![0; STACK_BYTES / size_of::<u128>()],
+            stack,
         }
     }
 }
@@ -334,13 +348,12 @@ fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, Ow
         } else {
             0
         };
-    let stack = launching.stack.as_ptr() as u64;
     let mut args = CloneArgs {
         flags,
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
-        stack,
-        stack_size: STACK_BYTES as u64,
+        stack: launching.stack.bottom(),
+        stack_size: launching.stack.bytes(),
         ..CloneArgs::default()
     };
     let mut bytes = CLONE_ARGS_BYTES_5_5;
@@ -359,9 +372,9 @@ fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, Ow
         )
     {
         // A filter that does not know clone3: its predecessor does the same, without a group.
-        let top = stack + STACK_BYTES as u64;
+        let top = launching.stack.bottom() + launching.stack.bytes();
         let flags = flags | libc::SIGCHLD as u64;
-        // SAFETY: as above; the stack grows down from its top, which is aligned as its element is.
+        // SAFETY: as above; the stack grows down from its top.
         result = unsafe { raw::clone(flags, top, &raw mut pidfd, launching, child::begin) };
     }
     let pid = i32::try_from(result)

@@ -20,7 +20,7 @@ use super::output::{Output, Scratch};
 use super::protocol::{Exit, LimitFault, Message, Push, Role, Spawn};
 use super::records::{Record, Records};
 use super::sockets;
-use super::spawn::{self, Handover, KeeperSignal};
+use super::spawn::{self, CHILDREN_MAX, Handover, KeeperSignal};
 use crate::names::AppName;
 
 /// Exits remembered for a daemon: four a slot of a large node. Beyond, the oldest is forgotten and counted.
@@ -201,12 +201,18 @@ impl Keeper {
             for source in sources {
                 self.see_to(source);
             }
-            if !self.waiting_spawns.is_empty() {
-                let count = self.waiting_spawns.len().min(BATCH_MAX);
+            let count = self.next_batch();
+            if count > 0 {
                 let batch = self.waiting_spawns.drain(..count).collect();
                 self.start_batch(batch);
             }
         }
+    }
+
+    /// How many starts are to be made now.
+    fn next_batch(&self) -> usize {
+        let places = CHILDREN_MAX.saturating_sub(self.apps.launching_count);
+        self.waiting_spawns.len().min(BATCH_MAX).min(places)
     }
 
     fn see_to(&mut self, source: Source) {
@@ -452,7 +458,7 @@ impl Keeper {
     }
 
     fn timeout(&self, next: Option<Instant>) -> Option<Timespec> {
-        let wait = if self.waiting_spawns.is_empty() {
+        let wait = if self.next_batch() == 0 {
             next?.saturating_duration_since(Instant::now())
         } else {
             Duration::ZERO
