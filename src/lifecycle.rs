@@ -1,7 +1,7 @@
 //! An app's life as a state machine: [`step`] takes what happened and answers with what is to be done. Pure.
 //!
 //! Facts and phase are apart. A *fact* is what is known: the target, the instance that lives, the artefact that is there,
-//! the budget. The *phase* says what is going on. An event changes facts; when no effect is under way, [`decide`](converge)
+//! the budget. The *phase* says what is going on. An event changes facts; when no effect is under way, `decide`
 //! looks at the facts alone and chooses what comes next. So the last target wins whatever was going on, and a message that
 //! was lost heals with the next one.
 //!

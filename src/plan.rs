@@ -2,8 +2,8 @@
 //!
 //! Pure: no clock, no I/O. Removals come before everything else (a removed app may hold the port that a new one needs),
 //! dependants before what they depend on; then deployments, then upgrades and reconfigurations, both dependencies first.
-//! The rooms: [`order`](self) the sorting, [`changes`] what differs and what that asks for, [`diff`] how people see a plan.
-//! Properties in `tests/it/plan_properties.rs` hold it to that.
+//! The rooms: `order` the sorting, [`changes`] what differs and what that asks for, [`diff`] how people see a plan.
+//! Laws and tables in `plan/tests.rs` hold it to that.
 
 pub mod changes;
 pub mod diff;

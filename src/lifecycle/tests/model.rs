@@ -321,17 +321,17 @@ impl World {
             Hand::Gone => target.want = Want::Gone,
         }
         let before = self.life.record().tried.clone();
-        self.step_with_budget(before, AppEvent::Target(Arc::new(target)));
+        self.step_with_budget(before.as_ref(), AppEvent::Target(Arc::new(target)));
     }
 
     /// A step that may change the digest that the budget is for.
-    fn step_with_budget(&mut self, before: Option<SpecDigest>, event: AppEvent) {
+    fn step_with_budget(&mut self, before: Option<&SpecDigest>, event: AppEvent) {
         let kept = std::mem::take(&mut self.restarts);
         let runs = std::mem::take(&mut self.temporary_runs);
         // Judged after the step: until then neither list can be wrong.
         self.temporary_runs = 0;
         self.step(event);
-        if self.life.record().tried == before && !self.life.standing().gone {
+        if self.life.record().tried.as_ref() == before && !self.life.standing().gone {
             let new = std::mem::replace(&mut self.restarts, kept);
             self.restarts.extend(new);
             self.temporary_runs = runs;
