@@ -24,8 +24,9 @@ fn delay_ms(spent: Spent) -> Option<u128> {
 fn as_many_restarts_as_the_intensity_are_allowed_and_not_one_more() {
     let policy = policy(3, 10_000, 0, 0);
     let mut budget = Budget::default();
-    let spent: Vec<_> =
-        [0, 1, 2, 3, 10_000, 10_001].map(|at_ms| delay_ms(budget.spend(&policy, Jitter::NONE, at_ms))).into();
+    let spent: Vec<_> = [0, 1, 2, 3, 10_000, 10_001]
+        .map(|at_ms| delay_ms(budget.spend(&policy, Jitter::NONE, at_ms)))
+        .into();
     // An entry that is exactly `period` old still counts, as in OTP; one millisecond later it does not.
     assert_eq!(spent, [Some(0), Some(0), Some(0), None, None, Some(0)]);
     assert_eq!((budget.total(), budget.recent(policy.period, 10_001)), (4, 3));
@@ -33,21 +34,27 @@ fn as_many_restarts_as_the_intensity_are_allowed_and_not_one_more() {
 
 #[test]
 fn an_intensity_of_zero_allows_none() {
-    assert_eq!(Budget::default().spend(&policy(0, 10_000, 0, 0), Jitter::NONE, 0), Spent::Exceeded);
+    assert_eq!(
+        Budget::default().spend(&policy(0, 10_000, 0, 0), Jitter::NONE, 0),
+        Spent::Exceeded
+    );
 }
 
 #[test]
 fn the_delay_doubles_up_to_its_maximum_and_begins_anew_after_health() {
     let policy = policy(100, 1, 1_000, 5_000);
     let mut budget = Budget::default();
-    let mut next = |budget: &mut Budget, at_ms| delay_ms(budget.spend(&policy, Jitter::NONE, at_ms));
+    let next = |budget: &mut Budget, at_ms| delay_ms(budget.spend(&policy, Jitter::NONE, at_ms));
     let delays: Vec<_> = (0..5).map(|index| next(&mut budget, index * 100)).collect();
     assert_eq!(delays, [1_000, 2_000, 4_000, 5_000, 5_000].map(Some));
     budget.end_streak();
     assert_eq!(next(&mut budget, 1_000), Some(1_000));
     assert_eq!(budget.total(), 6);
     for index in 0..200 {
-        assert!(next(&mut budget, 2_000 + index * 100) <= Some(5_000), "no overflow at the {index}th");
+        assert!(
+            next(&mut budget, 2_000 + index * 100) <= Some(5_000),
+            "no overflow at the {index}th"
+        );
     }
 }
 
@@ -56,14 +63,19 @@ fn no_back_off_is_no_delay_whatever_the_streak() {
     let policy = policy(u32::MAX, 1_000, 0, 300_000);
     let mut budget = Budget::default();
     for at_ms in 0..100 {
-        assert_eq!(budget.spend(&policy, Jitter::from_random(at_ms), at_ms), Spent::Within(Duration::ZERO));
+        assert_eq!(
+            budget.spend(&policy, Jitter::from_random(at_ms), at_ms),
+            Spent::Within(Duration::ZERO)
+        );
     }
 }
 
 #[test]
 fn jitter_stays_within_a_fifth() {
     let second = Duration::from_secs(1);
-    let delays: Vec<_> = (0..10_000).map(|random| Jitter::from_random(random * 7_919).applied_to(second)).collect();
+    let delays: Vec<_> = (0..10_000)
+        .map(|random| Jitter::from_random(random * 7_919).applied_to(second))
+        .collect();
     let (least, most) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
     assert_eq!((least.as_millis(), most.as_millis()), (800, 1_200));
     assert_eq!(Jitter::NONE.applied_to(second), second);
@@ -82,7 +94,11 @@ fn a_large_budget_is_held_in_few_entries_and_never_overdrawn() {
         }
     }
     assert_eq!(allowed.len(), 100_000);
-    assert!(budget.recent.len() <= 2 * EXACT_RESTARTS_MAX + 2, "{}", budget.recent.len());
+    assert!(
+        budget.recent.len() <= 2 * EXACT_RESTARTS_MAX + 2,
+        "{}",
+        budget.recent.len()
+    );
     // Long after, all of it is there again.
     assert_ne!(budget.spend(&policy, Jitter::NONE, 200_000), Spent::Exceeded);
     assert_eq!(budget.recent(policy.period, 200_000), 1);
