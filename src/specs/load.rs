@@ -59,7 +59,7 @@ pub struct SpecCache {
     apps_dir: String,
     apps_id: Option<ObjectId>,
     desired: Option<Arc<Desired>>,
-    folders: HashMap<String, (ObjectId, Arc<FolderOutcome>)>,
+    folders: HashMap<Arc<str>, (ObjectId, Arc<FolderOutcome>)>,
     /// By the folder's path from the repository's root.
     names: BTreeMap<String, AppName>,
     read_count: u64,
@@ -177,7 +177,7 @@ fn list_apps(
 }
 
 /// A folder of the apps directory and what came of it.
-type Outcomes = Vec<(String, Arc<FolderOutcome>)>;
+type Outcomes = Vec<(Arc<str>, Arc<FolderOutcome>)>;
 
 fn read_folders(
     tree: &dyn Tree,
@@ -202,27 +202,33 @@ fn read_folders(
             found: folder_count,
         });
     }
-    let mut outcomes = Outcomes::new();
-    let mut folders = HashMap::new();
+    let mut before = std::mem::take(&mut cache.folders);
+    let mut outcomes = Outcomes::with_capacity(candidates.len());
+    let mut folders = HashMap::with_capacity(candidates.len());
+    let mut path = String::new();
     for entry in candidates {
-        let path = match apps_dir {
-            "" | "." => entry.name.clone(),
-            _ => format!("{apps_dir}/{}", entry.name),
-        };
-        let outcome = match cache.folders.get(&path) {
-            Some((id, outcome)) if *id == entry.id && entry.kind == EntryKind::Folder => {
-                Some(outcome.clone())
-            }
-            _ => {
+        path.clear();
+        if !apps_dir.is_empty() && apps_dir != "." {
+            path.push_str(apps_dir);
+            path.push('/');
+        }
+        path.push_str(&entry.name);
+        let known = before
+            .remove_entry(path.as_str())
+            .filter(|(_, (id, _))| *id == entry.id && entry.kind == EntryKind::Folder);
+        let (path, outcome) = match known {
+            Some((path, (_, outcome))) => (path, outcome),
+            None => {
                 let is_known = cache.names.contains_key(&path);
                 cache.read_count = cache.read_count.saturating_add(1);
-                folder::read(tree, entry, &path, is_known, settings, facts)?.map(Arc::new)
+                match folder::read(tree, entry, &path, is_known, settings, facts)? {
+                    Some(outcome) => (Arc::from(path.as_str()), Arc::new(outcome)),
+                    None => continue,
+                }
             }
         };
-        if let Some(outcome) = outcome {
-            folders.insert(path.clone(), (entry.id.clone(), outcome.clone()));
-            outcomes.push((path, outcome));
-        }
+        folders.insert(path.clone(), (entry.id.clone(), outcome.clone()));
+        outcomes.push((path, outcome));
     }
     cache.folders = folders;
     Ok(outcomes)

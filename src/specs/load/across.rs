@@ -1,7 +1,7 @@
 //! What only shows when all specs are seen together: names, dependencies, sockets. Each finding marks exactly the apps
 //! that it names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::folder::FolderOutcome;
@@ -14,35 +14,36 @@ use crate::specs::mistake::{codes, nearest};
 pub(super) type Whole<'a> = (&'a str, &'a FolderOutcome);
 
 /// One name claimed by several folders: an error of each, so that what runs under that name is left alone.
-pub(super) fn duplicates(by_name: &BTreeMap<AppName, Vec<Whole<'_>>>, errors: &mut Vec<SpecError>) {
-    for (name, claims) in by_name.iter().filter(|(_, claims)| claims.len() > 1) {
-        for (path, outcome) in claims {
-            let others: Vec<&str> = claims
-                .iter()
-                .filter(|(other, _)| other != path)
-                .map(|(_, outcome)| outcome.name_spot.file.as_str())
-                .collect();
+pub(super) fn duplicate(name: &AppName, claims: &[&FolderOutcome]) -> Vec<SpecError> {
+    let others = |outcome: &FolderOutcome| -> Vec<&str> {
+        claims
+            .iter()
+            .map(|other| other.name_spot.file.as_str())
+            .filter(|file| *file != outcome.name_spot.file)
+            .collect()
+    };
+    claims
+        .iter()
+        .map(|outcome| {
             let message = format!(
                 "two apps are named `{name}`: {} and {}",
                 outcome.name_spot.file,
-                others.join(", ")
+                others(outcome).join(", ")
             );
             let help =
                 "give each app a name of its own; until then whatever runs under this name is left alone";
-            errors.push(outcome.name_spot.clone().error(
-                Some(name.clone()),
-                codes::DUPLICATE_NAME,
-                message,
-                help,
-            ));
-        }
-    }
+            outcome
+                .name_spot
+                .clone()
+                .error(Some(name.clone()), codes::DUPLICATE_NAME, message, help)
+        })
+        .collect()
 }
 
 /// Dependencies that nobody declares, circles, and dependencies on apps of other nodes.
 pub(super) fn dependencies(
     whole: &[Whole<'_>],
-    known: &BTreeSet<&AppName>,
+    known: &HashSet<&AppName>,
     elsewhere: &BTreeSet<AppName>,
     errors: &mut Vec<SpecError>,
     warnings: &mut Vec<Arc<SpecError>>,
@@ -75,41 +76,49 @@ pub(super) fn dependencies(
 
 /// Apps that wait for each other, and those that wait for such apps.
 fn circles(whole: &[Whole<'_>], errors: &mut Vec<SpecError>) {
-    let mut waits: BTreeMap<&AppName, &FolderOutcome> = whole
+    let apps: HashMap<&AppName, usize> = whole
         .iter()
-        .filter_map(|(_, outcome)| outcome.name.as_ref().map(|name| (name, *outcome)))
+        .enumerate()
+        .filter_map(|(index, (_, outcome))| outcome.name.as_ref().map(|name| (name, index)))
         .collect();
     // Takes away, layer by layer, what waits for nothing that is left: the rest never starts.
-    let mut waiting_for: BTreeMap<&AppName, BTreeSet<&AppName>> = BTreeMap::new();
-    let mut waited_by: BTreeMap<&AppName, Vec<&AppName>> = BTreeMap::new();
-    for (name, outcome) in &waits {
-        let dependencies: BTreeSet<&AppName> = outcome
-            .depends_on
-            .iter()
-            .map(|(dependency, _)| dependency)
-            .filter(|dependency| waits.contains_key(dependency))
-            .collect();
-        for dependency in &dependencies {
-            waited_by.entry(dependency).or_default().push(name);
-        }
-        waiting_for.insert(name, dependencies);
-    }
-    let mut free: Vec<&AppName> = waiting_for
-        .iter()
-        .filter(|(_, dependencies)| dependencies.is_empty())
-        .map(|(name, _)| *name)
-        .collect();
-    while let Some(name) = free.pop() {
-        waits.remove(name);
-        for dependant in waited_by.get(name).into_iter().flatten() {
-            if let Some(dependencies) = waiting_for.get_mut(dependant)
-                && dependencies.remove(name)
-                && dependencies.is_empty()
-            {
-                free.push(dependant);
+    let mut waited_by: Vec<Vec<usize>> = vec![Vec::new(); whole.len()];
+    let mut wait_counts: Vec<usize> = vec![0; whole.len()];
+    for (index, (_, outcome)) in whole.iter().enumerate() {
+        for (dependency, _) in &outcome.depends_on {
+            if let Some(dependants) = apps.get(dependency).and_then(|at| waited_by.get_mut(*at)) {
+                dependants.push(index);
+                if let Some(count) = wait_counts.get_mut(index) {
+                    *count = count.saturating_add(1);
+                }
             }
         }
     }
+    let free_at = |counts: &[usize], index: usize| counts.get(index) == Some(&0);
+    let mut free: Vec<usize> = (0..whole.len())
+        .filter(|index| free_at(&wait_counts, *index))
+        .collect();
+    let mut free_count = 0_usize;
+    while let Some(index) = free.pop() {
+        free_count = free_count.saturating_add(1);
+        for dependant in waited_by.get(index).into_iter().flatten() {
+            if let Some(count) = wait_counts.get_mut(*dependant) {
+                *count = count.saturating_sub(1);
+            }
+            if free_at(&wait_counts, *dependant) {
+                free.push(*dependant);
+            }
+        }
+    }
+    if free_count == whole.len() {
+        return;
+    }
+    let waits: BTreeMap<&AppName, &FolderOutcome> = whole
+        .iter()
+        .zip(&wait_counts)
+        .filter(|(_, count)| **count > 0)
+        .filter_map(|((_, outcome), _)| outcome.name.as_ref().map(|name| (name, *outcome)))
+        .collect();
     for (name, outcome) in &waits {
         errors.extend(circle_of(name, outcome, &waits));
     }

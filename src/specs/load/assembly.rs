@@ -1,6 +1,6 @@
 //! Puts the folders' outcomes together: one app a name, mistakes where they belong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::folder::FolderOutcome;
@@ -17,105 +17,97 @@ pub(super) fn assemble(
     names: &mut BTreeMap<String, AppName>,
 ) -> Desired {
     let claims = claims(outcomes, names);
+    let mut errors: Vec<SpecError> = Vec::new();
+    let mut warnings: Vec<Arc<SpecError>> = Vec::new();
+    let mut apps = Vec::with_capacity(outcomes.len());
+    let mut elsewhere = Vec::new();
+    for ((_, outcome), app) in outcomes.iter().zip(&claims) {
+        errors.extend(outcome.errors.iter().map(|error| SpecError {
+            app: app.clone(),
+            ..error.clone()
+        }));
+        warnings.extend(outcome.warnings.iter().cloned().map(Arc::new));
+        match &outcome.app {
+            _ if !outcome.is_placed_here => elsewhere.extend(app.clone()),
+            Some(app) => apps.push((app.spec.name.clone(), app.clone())),
+            None => {}
+        }
+    }
     let mut desired = Desired {
+        // Collected in one go: a tenth of the time of as many insertions.
+        apps: apps.into_iter().collect(),
+        elsewhere: elsewhere.into_iter().collect(),
         file_count: outcomes.len(),
         ..Desired::default()
     };
-    let mut errors: Vec<SpecError> = Vec::new();
-    for (path, outcome) in outcomes {
-        let app = claims.by_folder.get(path.as_str());
-        errors.extend(outcome.errors.iter().map(|error| SpecError {
-            app: app.cloned(),
-            ..error.clone()
-        }));
-        desired
-            .warnings
-            .extend(outcome.warnings.iter().cloned().map(Arc::new));
-        if let Some(app) = app.filter(|_| !outcome.is_placed_here) {
-            desired.elsewhere.insert(app.clone());
-        }
-        if let Some(app) = outcome.app.as_ref().filter(|_| outcome.is_placed_here) {
-            desired.apps.insert(app.spec.name.clone(), app.clone());
-        }
-    }
-    let known: BTreeSet<&AppName> = claims.by_folder.values().collect();
+    let known: HashSet<&AppName> = claims.iter().flatten().collect();
     let whole: Vec<(&str, &FolderOutcome)> = outcomes
         .iter()
         .filter(|(_, outcome)| outcome.app.is_some())
-        .map(|(path, outcome)| (path.as_str(), outcome.as_ref()))
+        .map(|(path, outcome)| (&**path, outcome.as_ref()))
         .collect();
-    across::duplicates(&claims.by_name, &mut errors);
-    across::dependencies(
-        &whole,
-        &known,
-        &desired.elsewhere,
-        &mut errors,
-        &mut desired.warnings,
-    );
+    errors.extend(duplicates(outcomes, &claims));
+    across::dependencies(&whole, &known, &desired.elsewhere, &mut errors, &mut warnings);
     across::sockets(&whole, facts, &mut errors);
-    across::names(&whole, &mut desired.warnings);
+    across::names(&whole, &mut warnings);
     if let Some(settings) = settings {
-        desired
-            .warnings
-            .extend(settings.warnings.iter().cloned().map(Arc::new));
+        warnings.extend(settings.warnings.iter().cloned().map(Arc::new));
     }
+    warnings.sort_by(|a, b| by_place(a, b));
+    desired.warnings = warnings;
     blame(&mut desired, errors);
     remember(outcomes, names);
     desired
 }
 
-/// Which folders claim which app.
-pub(super) struct Claims<'a> {
-    by_folder: BTreeMap<&'a str, AppName>,
-    by_name: BTreeMap<AppName, Vec<(&'a str, &'a FolderOutcome)>>,
-}
-
-/// A spec that can be read claims the name that it declares. One that cannot claims the app that its folder last named;
-/// failing that, the app of the folder's name, unless another folder declares it.
-fn claims<'a>(outcomes: &'a Outcomes, names: &BTreeMap<String, AppName>) -> Claims<'a> {
-    let mut claims = Claims {
-        by_folder: BTreeMap::new(),
-        by_name: BTreeMap::new(),
-    };
-    let mut nameless = Vec::new();
-    for (path, outcome) in outcomes {
-        match outcome.name.as_ref().or_else(|| names.get(path)) {
-            Some(name) => claims.add(path, outcome, name),
-            None => nameless.push((path, outcome)),
-        }
+/// The app that each folder stands for, in the order of `outcomes`.
+///
+/// A spec that can be read stands for the name that it declares. One that cannot stands for the app that its folder last
+/// named; failing that, for the app of the folder's name, unless another folder declares it.
+fn claims(outcomes: &Outcomes, names: &BTreeMap<String, AppName>) -> Vec<Option<AppName>> {
+    let mut claims: Vec<Option<AppName>> = outcomes
+        .iter()
+        .map(|(path, outcome)| outcome.name.as_ref().or_else(|| names.get(&**path)).cloned())
+        .collect();
+    if claims.iter().all(Option::is_some) {
+        return claims;
     }
-    for (path, outcome) in nameless {
+    let declared: HashSet<AppName> = claims.iter().flatten().cloned().collect();
+    for (claim, (path, _)) in claims
+        .iter_mut()
+        .zip(outcomes)
+        .filter(|(claim, _)| claim.is_none())
+    {
         let folder = path.rsplit('/').next().unwrap_or(path);
-        if let Some(name) = folder
-            .parse()
-            .ok()
-            .filter(|name| !claims.by_name.contains_key(name))
-        {
-            claims.add(path, outcome, &name);
-        }
+        *claim = folder.parse().ok().filter(|name| !declared.contains(name));
     }
     claims
 }
 
-impl<'a> Claims<'a> {
-    fn add(&mut self, path: &'a str, outcome: &'a FolderOutcome, name: &AppName) {
-        self.by_folder.insert(path, name.clone());
-        self.by_name
-            .entry(name.clone())
-            .or_default()
-            .push((path, outcome));
+fn duplicates(outcomes: &Outcomes, claims: &[Option<AppName>]) -> Vec<SpecError> {
+    let mut by_name: HashMap<&AppName, Vec<&FolderOutcome>> = HashMap::with_capacity(claims.len());
+    for (claim, (_, outcome)) in claims.iter().zip(outcomes) {
+        if let Some(name) = claim {
+            by_name.entry(name).or_default().push(outcome);
+        }
     }
+    by_name
+        .into_iter()
+        .filter(|(_, claims)| claims.len() > 1)
+        .flat_map(|(name, claims)| across::duplicate(name, &claims))
+        .collect()
+}
+
+fn by_place(a: &SpecError, b: &SpecError) -> std::cmp::Ordering {
+    (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message))
 }
 
 /// Moves every app with an error from `apps` to `invalid`, where its most telling error stands for it: a true mistake
 /// before something that is merely not supported yet.
 fn blame(desired: &mut Desired, mut errors: Vec<SpecError>) {
-    errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    errors.sort_by(by_place);
     errors.dedup();
     desired.mistakes = errors.into_iter().map(Arc::new).collect();
-    desired
-        .warnings
-        .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     let (unsupported, mistaken): (Vec<_>, Vec<_>) = desired
         .mistakes
         .iter()
@@ -133,10 +125,19 @@ fn blame(desired: &mut Desired, mut errors: Vec<SpecError>) {
 
 /// Keeps for which app each folder stands; what left the repository is forgotten, what is unreadable is not.
 fn remember(outcomes: &Outcomes, names: &mut BTreeMap<String, AppName>) {
-    let mut next = BTreeMap::new();
-    for (path, outcome) in outcomes {
-        let name = outcome.name.clone().or_else(|| names.get(path).cloned());
-        next.extend(name.map(|name| (path.clone(), name)));
+    let named: Vec<(&str, AppName)> = outcomes
+        .iter()
+        .filter_map(|(path, outcome)| {
+            let name = outcome.name.as_ref().or_else(|| names.get(&**path))?;
+            Some((&**path, name.clone()))
+        })
+        .collect();
+    let is_same =
+        named.len() == names.len() && named.iter().all(|(path, name)| names.get(*path) == Some(name));
+    if !is_same {
+        *names = named
+            .into_iter()
+            .map(|(path, name)| (path.to_owned(), name))
+            .collect();
     }
-    *names = next;
 }
