@@ -9,3 +9,5 @@ pub(crate) mod node_board;
 pub(crate) mod recollection;
 pub(crate) mod reconciler;
 pub(crate) mod repo_watcher;
+pub mod store_watch;
+pub mod telemetry_router;

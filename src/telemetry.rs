@@ -1,8 +1,14 @@
 //! What happens on a node, as typed events and as the record that is stored, shown and sent.
 //!
 //! Names are the original's (`bc_gitops.deploy.stop`); the record is the payload of the seed protocol.
+//! [`record`] turns the one into the other, [`text`] keeps foreign words in it harmless, [`sentence`] says it to people,
+//! [`repeats`] keeps a log from saying the same thing for ever, [`reference`] lists every event for the documents.
 
+pub mod record;
+pub mod reference;
+pub mod repeats;
 pub mod sentence;
+pub mod text;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -102,6 +108,16 @@ pub enum Event {
         path: String,
         reason: String,
         restarts: u64,
+    },
+    /// Nothing reaches the disk; the node goes on in memory.
+    StoreFailing { code: String, error: String },
+    /// State is written again.
+    StoreRecovered,
+    /// A state file could not be read and was set aside.
+    StoreSetAside {
+        file: String,
+        kept_as: Option<String>,
+        error: String,
     },
     /// Somebody asked for something that changes the node.
     Audit {

@@ -245,7 +245,8 @@ impl Shared {
 
     pub fn note_set_aside(&self, aside: Option<SetAside>) {
         let Some(aside) = aside else { return };
-        tracing::warn!(
+        // The event that the node makes of it is the line that a person sees.
+        tracing::debug!(
             file = %aside.file.display(),
             kept_as = aside.kept_as.as_ref().map(|path| path.display().to_string()),
             reason = aside.reason,
@@ -378,8 +379,8 @@ impl Shared {
             is_news
         });
         match problem {
-            Some(problem) if is_news => tracing::error!(%problem, "state cannot be written"),
-            None if is_news => tracing::info!("state is written again"),
+            Some(problem) if is_news => tracing::debug!(%problem, "state cannot be written"),
+            None if is_news => tracing::debug!("state is written again"),
             Some(_) | None => {}
         }
     }

@@ -27,14 +27,17 @@ pub fn gravity(event: &EventRecord) -> Gravity {
         "app.failed" | "reconcile.error" | "spec.invalid" | "history.refused" | "prune.refused" => {
             Gravity::Bad
         }
-        "app.restart" | "app.killed" | "git.error" | "actor.exited" => Gravity::Warning,
+        "store.failing" => Gravity::Bad,
+        "app.restart" | "app.killed" | "git.error" | "actor.exited" | "store.set_aside" => Gravity::Warning,
+        "reconcile.stop" if fields.is_nothing("actions") => Gravity::Note,
         "health.changed" if fields.text("to") == "unhealthy" => Gravity::Bad,
         _ if fields.has("error") => Gravity::Bad,
         _ => Gravity::Good,
     }
 }
 
-/// What happened. Text from apps and repositories stands in it as it is: whoever shows it escapes it.
+/// What happened. The records of a node hold no control characters ([`super::text`]); those of a peer may: whoever shows
+/// them escapes them.
 #[must_use]
 pub fn sentence(event: &EventRecord) -> String {
     let fields = Fields(event);
@@ -91,6 +94,13 @@ pub fn sentence(event: &EventRecord) -> String {
             fields.text("path"),
             fields.text("reason"),
             fields.text("restarts")
+        ),
+        "store.failing" => format!("state cannot be written: {}", fields.text("error")),
+        "store.recovered" => "state is written again".to_owned(),
+        "store.set_aside" => format!(
+            "{} cannot be read and was set aside: {}",
+            fields.text("file"),
+            fields.text("error")
         ),
         "audit" => fields.audited(),
         _ => match kind.split_once('.') {
@@ -154,6 +164,11 @@ impl Fields<'_> {
         self.value(name).is_some()
     }
 
+    /// Is the number there, and zero?
+    fn is_nothing(&self, name: &str) -> bool {
+        self.value(name).and_then(Value::as_u64) == Some(0)
+    }
+
     fn text(&self, name: &str) -> String {
         self.value(name).map(words).unwrap_or_default()
     }
@@ -174,7 +189,7 @@ impl Fields<'_> {
 
     /// ` 1.0 -> 2.0`, ` 1.0`, or nothing.
     fn versions(&self) -> String {
-        match (self.text("from"), self.text("to")) {
+        match (self.text("from_version"), self.text("to_version")) {
             (from, to) if from == to || from.is_empty() => prefixed(&to),
             (from, to) if to.is_empty() => prefixed(&from),
             (from, to) => format!(" {from} -> {to}"),
@@ -300,29 +315,29 @@ mod tests {
                 "reconcile.stop",
                 json!({"commit": "41b09de0000", "duration_ms": 12, "actions": 0}),
                 "reconciled to 41b09de in 12 ms, nothing to do",
-                Gravity::Good,
+                Gravity::Note,
             ),
             (
                 "deploy.start",
-                json!({"app": "web", "to": "1.0"}),
+                json!({"app": "web", "to_version": "1.0"}),
                 "deploying web 1.0",
                 Gravity::Note,
             ),
             (
                 "upgrade.stop",
-                json!({"app": "web", "from": "1.0", "to": "2.0", "duration_ms": 1250}),
+                json!({"app": "web", "from_version": "1.0", "to_version": "2.0", "duration_ms": 1250}),
                 "upgraded web 1.0 -> 2.0 in 1.2 s",
                 Gravity::Good,
             ),
             (
                 "reconfigure.stop",
-                json!({"app": "web", "from": "1.0", "to": "1.0"}),
+                json!({"app": "web", "from_version": "1.0", "to_version": "1.0"}),
                 "reconfigured web 1.0",
                 Gravity::Good,
             ),
             (
                 "deploy.stop",
-                json!({"app": "web", "to": "1.0", "error": "no such file"}),
+                json!({"app": "web", "to_version": "1.0", "error": "no such file"}),
                 "could not deploy web 1.0: no such file",
                 Gravity::Bad,
             ),

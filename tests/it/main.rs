@@ -66,3 +66,5 @@ mod specs_schema;
 mod store_damage;
 mod store_events;
 mod store_records;
+mod telemetry_generated;
+mod telemetry_router;
