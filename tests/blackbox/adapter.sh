@@ -29,7 +29,8 @@ a_start() {
 
 # a_spawn NODE: starts the daemon as it was configured, does not wait. Sets PID.
 a_spawn() {
-    a_osier "$1" daemon >>"$W/$1.log" 2>&1 </dev/null &
+    # The program itself, not a function: its pid has to be the daemon's.
+    "$OSIER" --config "$W/$1.toml" --color never daemon >>"$W/$1.log" 2>&1 </dev/null &
     PID=$!
     echo "$PID" >"$W/$1.pid"
     grep -qx "$1" "$W/nodes" 2>/dev/null || echo "$1" >>"$W/nodes"
