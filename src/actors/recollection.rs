@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::app::AppRecords;
-use super::node_board::NodeBoard;
 use super::reconciler::{Memory, OperatorWords};
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
-use crate::store::{Key, Record, Store, StoreHealth};
+use crate::store::{Key, Record, Store};
 
 impl Record for OperatorWords {
     const VERSION: u8 = 1;
@@ -30,25 +29,6 @@ impl Recollection {
     pub fn apps(&self) -> BTreeMap<AppName, AppRecord> {
         self.0.apps()
     }
-
-    /// Publishes what is wrong with the store, now and whenever that changes. Ends with the store.
-    pub fn show_health_on(&self, board: Arc<NodeBoard>) {
-        let mut health = self.0.watch_health();
-        tokio::spawn(async move {
-            loop {
-                let sentence = sentence(&health.borrow_and_update());
-                board.set_store_error(sentence);
-                if health.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-}
-
-/// What is wrong, in one sentence. What was set aside at the start is told by the log and by `doctor`: it is over.
-fn sentence(health: &StoreHealth) -> Option<String> {
-    health.problem.as_ref().map(ToString::to_string)
 }
 
 impl AppRecords for Recollection {

@@ -227,7 +227,6 @@ impl Watching {
         }
         (self.errors, self.last_error, self.refused) = (0, None, None);
         if seen.is_fetched {
-            info!(commit = %id.short(), duration_ms, "fetched");
             self.services.events.emit(Event::GitFetched {
                 from: seen.previous,
                 to: id.clone(),
@@ -254,7 +253,6 @@ impl Watching {
         if self.last_error.as_deref() == Some(&text) {
             debug!(error = %text, attempt = self.errors, "the repository still cannot be used");
         } else {
-            warn!(error = %text, "the repository cannot be used; what runs goes on");
             let code = format!("osier::git::{}", error.code());
             self.services.events.emit(Event::GitError {
                 code,

@@ -16,6 +16,7 @@ use crate::actors::board::Board;
 use crate::actors::directory::Directory;
 use crate::actors::node_board::NodeBoard;
 use crate::actors::repo_watcher::SharedClone;
+use crate::actors::telemetry_router::Telemetry;
 use crate::names::AppName;
 use crate::node::NodeSettings;
 use crate::rpc::procedures::{ConfigValue, CurrentReply, ManagedApp};
@@ -39,6 +40,7 @@ pub(crate) struct NodeContext {
     pub clone: SharedClone,
     pub events: Arc<dyn EventSink>,
     pub store: Store,
+    pub telemetry: Telemetry,
     /// Locked as long as the node lives.
     #[expect(dead_code, reason = "held for its lock")]
     pub data_dir: DataDir,

@@ -18,6 +18,8 @@ use crate::actors::node_board::NodeBoard;
 use crate::actors::recollection::Recollection;
 use crate::actors::reconciler::{Memory, Reconciler, ReconcilerMsg, ReconcilerServices};
 use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherServices};
+use crate::actors::store_watch::{self, StoreWatchArguments};
+use crate::actors::telemetry_router::Telemetry;
 use crate::control::door::{ControlDoor, DoorArguments};
 use crate::control::procedures::NodeContext;
 use crate::lifecycle::AppRecord;
@@ -35,7 +37,7 @@ use crate::supervisor::{
     Blueprint, ChildSpec, Consequence, DynamicFlags, DynamicSupervisor, Flags, Notice, Observer, Strategy,
     SupervisorRef,
 };
-use crate::telemetry::{Event, EventSink};
+use crate::telemetry::{Event, EventRecord, EventSink};
 
 /// Restarts that the node and its core allow before they give up: an actor that cannot live is a bug, and the operator
 /// has to hear of it; a burst of kills is not.
@@ -50,6 +52,7 @@ pub(super) struct Parts {
     pub facts: NodeFacts,
     pub runtimes: Runtimes,
     pub events: Arc<dyn EventSink>,
+    pub telemetry: Telemetry,
     pub records: Arc<dyn crate::actors::app::AppRecords>,
     pub known: BTreeMap<AppName, AppRecord>,
     pub memory: Arc<dyn Memory>,
@@ -150,6 +153,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         events: parts.events,
         config_values: parts.config_values,
         store: parts.store,
+        telemetry: parts.telemetry,
         data_dir: parts.data_dir,
         root: std::sync::OnceLock::new(),
     });
@@ -244,7 +248,6 @@ impl Tree {
                 consequence: Consequence::Restart,
             } = notice
             {
-                tracing::warn!(actor = %format_args!("{above}{child}"), %reason, restarts, "an actor ended unasked");
                 let path = format!("{above}{child}");
                 events.emit(Event::ActorExited {
                     path,
@@ -257,14 +260,26 @@ impl Tree {
 }
 
 /// Makes a node from what a builder collected and starts it.
-pub(super) async fn start(builder: NodeBuilder, socket: Option<PathBuf>) -> Result<NodeHandle, NodeError> {
+pub(super) async fn start(
+    mut builder: NodeBuilder,
+    socket: Option<PathBuf>,
+) -> Result<NodeHandle, NodeError> {
     let settings = builder.settings()?;
     let data_dir =
         DataDir::open(&settings.data_dir).map_err(|error| NodeError::DataDir(error.to_string()))?;
     let store = Store::open(&data_dir, builder.retention);
     let node_board = Arc::new(NodeBoard::default());
     let recollection = Recollection::new(store.clone());
-    recollection.show_health_on(node_board.clone());
+    let telemetry = Telemetry::new(settings.name.clone(), store.clone());
+    for handler in std::mem::take(&mut builder.handlers) {
+        telemetry.add_handler(move |record: &EventRecord| handler(record));
+    }
+    let reported = node_board.clone();
+    let watched = store_watch::child_spec(StoreWatchArguments {
+        store: store.clone(),
+        events: Arc::new(telemetry.clone()),
+        report: Arc::new(move |problem| reported.set_store_error(problem)),
+    });
     let own = builder.own_runtimes();
     let mut facts = NodeFacts::of_this_machine(
         settings.name.clone(),
@@ -282,7 +297,7 @@ pub(super) async fn start(builder: NodeBuilder, socket: Option<PathBuf>) -> Resu
     let parts = Parts {
         facts,
         runtimes,
-        events: Arc::new(Silent),
+        events: Arc::new(telemetry.clone()),
         known: recollection.apps(),
         records: Arc::new(recollection.clone()),
         memory: Arc::new(recollection),
@@ -291,7 +306,8 @@ pub(super) async fn start(builder: NodeBuilder, socket: Option<PathBuf>) -> Resu
         store,
         config_values: builder.config_values,
         socket,
-        before_core: Vec::new(),
+        before_core: vec![watched, telemetry.child_spec()],
+        telemetry,
         settings,
     };
     let running = assemble(parts, builder.parent).await?;
@@ -343,11 +359,4 @@ fn process_runtime(data_dir: &Path, settings: &ProcessSettings) -> ProcessRuntim
             logs,
         },
     )
-}
-
-struct Silent;
-impl EventSink for Silent {
-    fn emit(&self, event: Event) {
-        tracing::info!(?event);
-    }
 }

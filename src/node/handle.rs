@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::actors::telemetry_router::{EventStream, EventsError};
 use crate::control::procedures::{NodeContext, reconcile};
 use crate::names::{AppName, NodeName};
 use crate::rpc::RpcError;
-use crate::rpc::procedures::{ReconcileReply, ReconcileRequest};
+use crate::rpc::procedures::{EventsRequest, ReconcileReply, ReconcileRequest};
 use crate::status::{AppState, NodeStatus};
 use crate::supervisor::{ExitReason, SupervisorRef};
-
-/// How long a node that ends waits for its disk.
-const STORE_WAIT: Duration = Duration::from_secs(5);
 
 /// A running node. Dropping the handle leaves the node running; [`NodeHandle::shutdown`] ends it.
 #[derive(Clone)]
@@ -77,6 +74,14 @@ impl NodeHandle {
         }
     }
 
+    /// What happened, and with `follow` what happens from now on.
+    ///
+    /// # Errors
+    /// When `after` is no event of this node, or `app` no name.
+    pub fn events(&self, request: &EventsRequest) -> Result<EventStream, EventsError> {
+        self.context.telemetry.events(request)
+    }
+
     /// The node's root supervisor.
     #[must_use]
     pub fn supervisor(&self) -> &SupervisorRef {
@@ -89,9 +94,8 @@ impl NodeHandle {
     }
 
     /// Ends the node: its actors stop in order. Apps that are processes go on, unless they end with the node.
-    /// What the node remembers is on the disk then, or the disk did not take it within five seconds.
+    /// What the node remembers is on the disk then, unless the disk fails.
     pub async fn shutdown(self) {
         self.root.shutdown().await;
-        let _ = tokio::time::timeout(STORE_WAIT, self.context.store.flush()).await;
     }
 }

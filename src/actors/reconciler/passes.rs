@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ractor::{ActorRef, RpcReplyPort};
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::ledger::{Accepted, Decision, Ledger, OperatorWords, Standing};
 use super::orders::{self, Order, OrderError, OrderReply, Report};
@@ -181,7 +181,6 @@ impl Passes {
             Err(error) => {
                 let error = error.to_string();
                 if is_news || is_manual {
-                    warn!(commit = %facts.id.short(), %error, "the commit cannot be read; everything stays as it is");
                     let duration_ms = outcome.duration_ms;
                     let code = "osier::specs::unreadable".to_owned();
                     self.services.events.emit(Event::ReconcileError {
@@ -256,7 +255,6 @@ impl Passes {
         let commit = accepted.facts.id.clone();
         self.services.board.set_reconcile(duration_ms, None);
         if let (Some(blocked), true) = (&decision.blocked, is_news) {
-            warn!(commit = %commit.short(), apps = blocked.apps.len(), "a mass removal waits for `{}`", blocked.accept);
             self.services.events.emit(Event::PruneRefused {
                 commit: commit.clone(),
                 apps: blocked.apps.clone(),
@@ -264,7 +262,6 @@ impl Passes {
         }
         if is_worth_telling {
             let (actions, invalid) = (decision.plan.actions.len(), accepted.desired.invalid.len());
-            info!(commit = %commit.short(), actions, invalid, duration_ms, "reconciled");
             self.services.events.emit(Event::ReconcileStop {
                 commit,
                 duration_ms,

@@ -42,12 +42,22 @@ pub(crate) async fn logs(
     Err(RpcError::new(RpcErrorCode::Failed, "not there yet"))
 }
 
-/// What happened.
+/// What happened, oldest first; with `follow` it goes on with what happens.
 pub(crate) async fn events(
     node: &Arc<NodeContext>,
     request: EventsRequest,
     items: Items,
 ) -> Result<(), RpcError> {
-    let _ = (node, request, items);
-    Err(RpcError::new(RpcErrorCode::Failed, "not there yet"))
+    let events = node.telemetry.events(&request);
+    let mut events = events.map_err(|error| RpcError::new(RpcErrorCode::NotFound, error.to_string()))?;
+    loop {
+        let record = tokio::select! {
+            record = events.next() => record,
+            () = items.closed() => return Ok(()),
+        };
+        let Some(record) = record else { return Ok(()) };
+        if !send(&items, record.as_ref()).await? {
+            return Ok(());
+        }
+    }
 }
