@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::args::Globals;
+use super::commands::configuration;
 use super::outcome::Trouble;
-use crate::config::{Config, Layers, Surroundings};
+use crate::config::{Config, Surroundings};
 use crate::rpc::procedures::{Check, CheckState};
 
 /// The oldest kernel that has everything (pidfd_open came with 5.3, waiting on one with 5.4).
@@ -14,18 +15,17 @@ const KERNEL_MIN: (u32, u32) = (5, 4);
 /// Fewer open files than this are soon used up: each app takes a handful.
 const OPEN_FILES_MIN: u64 = 4_096;
 
-/// Everything that can be looked at from here. `unanswered`: why no daemon could be asked.
+/// Everything that can be looked at from here. `unanswered`: why no daemon could be asked; one that answers tells of its
+/// own configuration and data, so that those a new one would have are left out.
 pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check> {
     let surroundings = Surroundings::of_this_process();
-    let config = Layers::load(surroundings.clone(), globals.config.as_deref(), Vec::new())
-        .and_then(|layers| layers.read());
+    let config = configuration::read(globals.config.as_deref());
     let url = config
         .as_ref()
         .map(|config| config.repo.url.to_string())
         .unwrap_or_default();
     let mut checks = vec![
         daemon(unanswered),
-        configuration(&config),
         kernel(),
         program(
             "git",
@@ -38,11 +38,13 @@ pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check>
         unwinding(),
         open_files(),
     ];
-    let data_dir = config.as_ref().map_or_else(
-        |_| surroundings.data_dir(),
-        |config| config.node.data_dir.as_path().to_owned(),
-    );
-    checks.push(data_folder(&data_dir));
+    if unanswered.is_some() {
+        let data_dir = config
+            .as_ref()
+            .map(|config| config.node.data_dir.as_path().to_owned());
+        checks.push(data_folder(&data_dir.unwrap_or_else(|_| surroundings.data_dir())));
+        checks.push(configured(&config));
+    }
     checks
 }
 
@@ -70,7 +72,7 @@ fn daemon(unanswered: Option<&Trouble>) -> Check {
     }
 }
 
-fn configuration(config: &Result<Config, crate::config::ConfigError>) -> Check {
+fn configured(config: &Result<Config, crate::config::ConfigError>) -> Check {
     match config {
         Ok(config) => check(
             "configuration",

@@ -66,12 +66,11 @@ pub(crate) fn age(rfc3339: Option<&str>, now_ms: i64) -> String {
         .map_or_else(|| "-".to_owned(), |at| span(now_ms.saturating_sub(at)))
 }
 
-/// A length of time in its largest unit: `850ms`, `12s`, `3m`, `2h`, `5d`. A negative one is none.
+/// A length of time in its largest unit: `0s`, `12s`, `3m`, `2h`, `5d`. A negative one is none.
 pub(crate) fn span(millis: i64) -> String {
     let ms = millis.max(0);
     match ms {
-        0..1_000 => format!("{ms}ms"),
-        1_000..60_000 => format!("{}s", ms / 1_000),
+        0..60_000 => format!("{}s", ms / 1_000),
         60_000..3_600_000 => format!("{}m", ms / 60_000),
         3_600_000..86_400_000 => format!("{}h", ms / 3_600_000),
         _ => format!("{}d", ms / 86_400_000),
@@ -131,8 +130,8 @@ mod tests {
     #[test]
     fn lengths_and_sizes_have_one_unit() {
         for (ms, text) in [
-            (-5, "0ms"),
-            (999, "999ms"),
+            (-5, "0s"),
+            (999, "0s"),
             (59_999, "59s"),
             (60_000, "1m"),
             (7_200_000, "2h"),

@@ -10,6 +10,7 @@
 )]
 
 mod cli_client;
+mod cli_demo;
 mod cli_local;
 mod config_generated;
 mod config_layers;

@@ -72,7 +72,14 @@ pub(crate) fn versions(look: &Look, app: &AppState) -> String {
 pub(crate) fn note(look: &Look, app: &AppState) -> String {
     let mut notes = Vec::new();
     if let Some(error) = &app.last_error {
-        notes.push(place(error.file.as_deref(), error.line, error.column) + &escape(&error.message));
+        let message = escape(&error.message);
+        let place = place(error.file.as_deref(), error.line, error.column);
+        // A spec's mistake names its place itself.
+        notes.push(if message.starts_with(&place) {
+            message.into_owned()
+        } else {
+            place + &message
+        });
     }
     if !app.waits_for.is_empty() {
         let names: Vec<_> = app.waits_for.iter().map(AsRef::as_ref).collect();
