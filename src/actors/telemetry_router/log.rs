@@ -5,10 +5,14 @@ use tracing::{debug, error, info, warn};
 use crate::telemetry::EventRecord;
 use crate::telemetry::sentence::{Gravity, gravity, sentence};
 
+/// The target of these lines, for filters: `osier::event=warn`.
+const TARGET: &str = "osier::event";
+
 /// Fields are optional: those that an event does not have are left out of its line.
 macro_rules! line {
     ($level:ident, $record:ident) => {
         $level!(
+            target: TARGET,
             event = $record.name(),
             app = $record.app(),
             commit = $record.text("commit"),

@@ -31,7 +31,7 @@ impl LogControl {
     /// # Errors
     /// When it is no filter; the old one stays.
     pub fn set(&self, filter: &LogFilter) -> Result<(), LoggingError> {
-        let filter = EnvFilter::try_new(filter.as_str())?;
+        let filter = env_filter(filter)?;
         // Only a subscriber that is gone refuses, and with it there is no log to change.
         let _ = self.0.reload(filter);
         Ok(())
@@ -43,7 +43,7 @@ impl LogControl {
 /// # Errors
 /// When the filter is none, or when there is a log already.
 pub fn install(filter: &LogFilter, format: LogFormat) -> Result<LogControl, LoggingError> {
-    let (filter, control) = reload::Layer::new(EnvFilter::try_new(filter.as_str())?);
+    let (filter, control) = reload::Layer::new(env_filter(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Pretty => {
@@ -62,6 +62,12 @@ pub fn install(filter: &LogFilter, format: LogFormat) -> Result<LogControl, Logg
     }
     log_panics();
     Ok(LogControl(control))
+}
+
+/// The filter, without the spans of the actor library: they would mark each event with the actor that told it to the
+/// router. Who names `ractor` sees them.
+fn env_filter(filter: &LogFilter) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("ractor=warn,{filter}"))
 }
 
 /// Actors are restarted after a panic: it is a line of the log, not sixty lines of a trace between the others.

@@ -1,14 +1,12 @@
 //! `osier daemon`.
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use super::super::context::Context;
-use super::super::look::{ColorChoice, Look};
 use super::super::outcome::{Exit, Outcome, Trouble};
 use super::configuration;
+use crate::actors::telemetry_router::logging::{self, LogControl};
 use crate::config::Config;
-use crate::config::values::LogFormat;
 use crate::node::daemon::{DaemonOptions, run as run_node};
 
 /// Run the node, in the foreground.
@@ -27,7 +25,7 @@ pub(crate) struct DaemonArgs {}
 /// Runs it until it is told to leave.
 pub(crate) fn run(context: &mut Context, _: DaemonArgs) -> Outcome {
     let config = configuration::read(context.globals.config.as_deref())?;
-    log_to_stderr(&config)?;
+    let log = log_to_stderr(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::new("cannot begin").cause(error))?;
     let place = config.node.data_dir.as_path().display().to_string();
@@ -36,7 +34,10 @@ pub(crate) fn run(context: &mut Context, _: DaemonArgs) -> Outcome {
         config,
         ends_with_node: false,
         reload: Some(Box::new(move || {
-            configuration::read(named.as_deref()).map_err(|error| error.to_string())
+            let config = configuration::read(named.as_deref()).map_err(|error| error.to_string())?;
+            log.set(&config.telemetry.log)
+                .map_err(|error| error.to_string())?;
+            Ok(config)
         })),
     };
     let ended = runtime.block_on(run_node(options));
@@ -50,20 +51,7 @@ pub(crate) fn run(context: &mut Context, _: DaemonArgs) -> Outcome {
 }
 
 /// Log lines as `[telemetry]` says. A host that embeds a node has its own subscriber; only the program sets one.
-pub(crate) fn log_to_stderr(config: &Config) -> Result<(), Trouble> {
-    let filter = EnvFilter::try_new(config.telemetry.log.as_str());
-    let filter = filter.map_err(|error| {
-        Trouble::new("`telemetry.log` is no filter")
-            .cause(error)
-            .help("as in `info` or `osier=debug`")
-    })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let is_coloured = Look::of_stderr(ColorChoice::Auto).is_coloured;
-    let set = match config.telemetry.log_format {
-        LogFormat::Json => lines.json().try_init(),
-        LogFormat::Pretty => lines.with_ansi(is_coloured).try_init(),
-    };
-    set.map_err(|error| Trouble::new("cannot log").cause(error))
+pub(crate) fn log_to_stderr(config: &Config) -> Result<LogControl, Trouble> {
+    let log = logging::install(&config.telemetry.log, config.telemetry.log_format);
+    log.map_err(|error| Trouble::new("cannot log").cause(error))
 }
