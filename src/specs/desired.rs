@@ -15,7 +15,8 @@ pub struct Desired {
     pub apps: BTreeMap<AppName, Arc<DesiredApp>>,
     /// The apps that have a mistake: what runs of them goes on, and nothing else is done.
     pub invalid: BTreeMap<AppName, Arc<SpecError>>,
-    /// Apps of the repository that placement puts elsewhere. A dependency on one counts as met.
+    /// Apps of the repository that placement puts elsewhere. A dependency on one counts as met. An app with a mistake
+    /// whose placement could still be read is here and in `invalid`: what runs of it is left alone all the same.
     pub elsewhere: BTreeSet<AppName>,
     /// Every mistake found, in the order of files; those of `invalid` included, and those that no app can be blamed for.
     pub mistakes: Vec<Arc<SpecError>>,

@@ -104,8 +104,9 @@ impl<'a> Sources<'a> {
         self.spot(mistake.at).error(
             app.cloned(),
             mistake.code,
-            mistake.message.clone(),
-            mistake.help.clone(),
+            // Keys and values may hold what an escape has put there.
+            printable(&mistake.message),
+            printable(&mistake.help),
         )
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use osier::names::AppName;
-use osier::specs::{Desired, NodeFacts, RepositoryError, SpecCache, SpecError, load};
+use osier::specs::{Capabilities, Desired, NodeFacts, RepositoryError, SpecCache, SpecError, load};
 
 use crate::memory_tree::{Item, MemoryTree};
 
@@ -391,4 +391,131 @@ fn a_mistake_in_an_override_for_other_nodes_is_found_as_well() {
             "`limits.pids` must be a whole number, found a text"
         ]
     );
+}
+
+#[test]
+fn a_folder_whose_name_a_terminal_would_act_upon_is_an_error() {
+    let tree = MemoryTree::of([(
+        "apps/a\u{1b}]0;x\u{7}\nb/app.yaml",
+        "name: web\nversion: 1\ncommand: [x]\n",
+    )]);
+    let desired = loaded(&tree);
+    assert!(desired.apps.is_empty() && desired.invalid.is_empty());
+    assert_eq!(desired.mistakes[0].file, "apps/a␛]0;x␇␊b");
+}
+
+#[test]
+fn what_an_escape_put_into_a_key_is_shown_harmlessly() {
+    let text = "version: 1\ncommand: [x]\nenv: {\"A\\e[31m\": [\"${nope}\"]}\n\"h\\u202eeath\": 1\n";
+    let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text)]));
+    assert_eq!(desired.mistakes.len(), 3);
+    for error in &desired.mistakes {
+        let shown = format!(
+            "{} {} {} {}",
+            error.message, error.help, error.source_line, error.file
+        );
+        assert!(
+            !shown.chars().any(|c| c.is_control() || c == '\u{202e}'),
+            "{shown:?}"
+        );
+    }
+}
+
+#[test]
+fn files_beside_a_spec_are_part_of_its_digest_and_must_be_there() {
+    let spec =
+        "version: 1\ncommand: [x]\nsource: {type: path, path: bin/./tools}\nconfig_files: {a: files/a.txt}\n";
+    let facts = NodeFacts {
+        capabilities: Capabilities::ALL,
+        ..node()
+    };
+    let digest = |tree: &MemoryTree| {
+        let desired = load(tree, "apps", &facts, &mut SpecCache::default()).unwrap();
+        assert_eq!(desired.mistakes, [], "no mistakes");
+        (
+            desired.apps["a"].digest.clone(),
+            desired.apps["a"].artefact.clone(),
+        )
+    };
+    let file = |text: &str| Item::File(text.as_bytes().to_vec());
+    let tree = MemoryTree::of([
+        ("apps/a/app.yaml", spec),
+        ("apps/a/bin/tools/x", "1"),
+        ("apps/a/files/a.txt", "1"),
+        ("apps/a/notes", "1"),
+    ]);
+    let (first, artefact) = digest(&tree);
+    assert!(artefact.is_some());
+    let tree = tree.with("apps/a/notes", file("2")).done();
+    assert_eq!(digest(&tree).0, first, "a file that nobody names is nothing");
+    let tree = tree.with("apps/a/files/a.txt", file("2")).done();
+    assert_ne!(digest(&tree).0, first);
+    let tree = tree
+        .with("apps/a/files/a.txt", file("1"))
+        .with("apps/a/bin/tools/x", file("2"))
+        .done();
+    assert_ne!(digest(&tree), (first, artefact));
+    let broken = tree
+        .without("apps/a/bin")
+        .with("apps/a/bin", Item::Symlink("/bin".to_owned()))
+        .without("apps/a/files")
+        .done();
+    let desired = load(&broken, "apps", &facts, &mut SpecCache::default()).unwrap();
+    let told: Vec<String> = desired
+        .mistakes
+        .iter()
+        .map(|error| format!("{}:{} {}", error.line, error.column, error.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "3:22 `bin/./tools` is a symlink, not a folder",
+            "4:16 there is no file `files/a.txt` in apps/a"
+        ]
+    );
+}
+
+#[test]
+fn one_socket_for_two_apps_is_an_error_of_both() {
+    let spec = |placement: &str| format!("{MINIMAL}sockets: [\"127.0.0.1:80\"]\nplacement: {placement}\n");
+    let [a, b, c] = [spec("{}"), spec("{}"), spec("{nodes: [other]}")];
+    let tree = MemoryTree::of([
+        ("apps/a/app.yaml", a.as_str()),
+        ("apps/b/app.yaml", &b),
+        ("apps/c/app.yaml", &c),
+    ]);
+    let facts = NodeFacts {
+        capabilities: Capabilities::ALL,
+        ..node()
+    };
+    let desired = load(&tree, "apps", &facts, &mut SpecCache::default()).unwrap();
+    assert_eq!(
+        desired.invalid.keys().map(AppName::as_str).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
+    assert_eq!(
+        error(&desired, "a").message,
+        "the socket 127.0.0.1:80 is claimed by two apps: apps/a/app.yaml and apps/b/app.yaml"
+    );
+}
+
+#[test]
+fn a_file_that_is_too_large_is_the_trouble_of_its_app_alone() {
+    let tree = MemoryTree::of([("apps/a/app.yaml", MINIMAL)])
+        .with("apps/b/app.yaml", Item::File(vec![b'x'; 20 << 20]))
+        .done();
+    let desired = loaded(&tree);
+    assert_eq!(named(&desired), ["a"]);
+    assert!(
+        error(&desired, "b")
+            .message
+            .starts_with("the file has 20971520 bytes")
+    );
+}
+
+#[test]
+fn an_app_with_a_mistake_is_left_alone_even_where_it_would_not_be_placed() {
+    let text = format!("{MINIMAL}heath: {{}}\nplacement: {{nodes: [other]}}\n");
+    let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text.as_str())]));
+    assert!(desired.invalid.contains_key("a") && desired.elsewhere.contains("a") && desired.apps.is_empty());
 }

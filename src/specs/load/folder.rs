@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Settings;
-use crate::names::{AppName, ObjectId};
+use crate::names::{AppName, ObjectId, shown};
 use crate::specs::app_file::{self, key_place, runs_here};
 use crate::specs::app_spec::{AppSpec, Placement, Source as ArtefactSource};
 use crate::specs::decode::Context;
@@ -76,6 +76,14 @@ pub(super) fn read(
     facts: &NodeFacts,
 ) -> Result<Option<FolderOutcome>, TreeError> {
     match entry.kind {
+        EntryKind::Folder if entry.name.chars().any(char::is_control) => {
+            let message = format!(
+                "the folder's name `{}` holds control characters",
+                shown(&entry.name)
+            );
+            let error = Spot::file(path).error(None, codes::BAD_VALUE, message, "name the folder as the app");
+            return Ok(Some(FolderOutcome::unreadable(error)));
+        }
         EntryKind::Folder => {}
         EntryKind::File { .. } if !is_known => return Ok(None),
         kind => {
@@ -85,6 +93,24 @@ pub(super) fn read(
             return Ok(Some(FolderOutcome::unreadable(error)));
         }
     }
+    match read_folder(tree, entry, path, settings, facts) {
+        // Something in this folder is too large: that is this app's trouble alone.
+        Err(error @ TreeError::TooLarge { .. }) => {
+            let help = "keep specs small; data belongs into an artefact";
+            let error = Spot::file(path).error(None, codes::LIMIT, error.to_string(), help);
+            Ok(Some(FolderOutcome::unreadable(error)))
+        }
+        read => read,
+    }
+}
+
+fn read_folder(
+    tree: &dyn Tree,
+    entry: &Entry,
+    path: &str,
+    settings: Option<&Settings>,
+    facts: &NodeFacts,
+) -> Result<Option<FolderOutcome>, TreeError> {
     let entries = tree.folder_of(entry, path)?;
     let (spec, warnings) = match find_spec(&entries, path) {
         Found::Nothing => return Ok(None),
