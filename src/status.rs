@@ -4,6 +4,7 @@
 
 pub mod headline;
 pub mod time;
+pub mod why;
 
 use std::collections::BTreeMap;
 

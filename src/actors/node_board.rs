@@ -3,12 +3,13 @@
 //! One writer for each part (the repo watcher, the reconciler, the store); readers never wait for an actor. Nothing is
 //! decided by what stands here.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::clock::{now_ms, rfc3339};
-use crate::names::CommitId;
+use crate::names::{AppName, CommitId};
 use crate::specs::Desired;
 use crate::specs::desired::CommitFacts;
 use crate::status::{Blocked, LastReconcile};
@@ -19,7 +20,7 @@ pub(crate) struct NodeBoard {
     source: Mutex<SourceFacts>,
     specs: Mutex<SpecsFacts>,
     reconcile: Mutex<Option<LastReconcile>>,
-    is_suspended: Mutex<bool>,
+    held: Mutex<Held>,
     store_error: Mutex<Option<String>>,
     changes: Changes,
 }
@@ -32,6 +33,15 @@ impl Default for Changes {
     fn default() -> Self {
         Self(watch::Sender::new(0))
     }
+}
+
+/// To what git is not applied, by an operator's word.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Held {
+    /// To no app at all.
+    pub is_node_held: bool,
+    /// Where the word ends by itself.
+    pub until_ms: BTreeMap<AppName, u64>,
 }
 
 /// What the repo watcher knows of the repository.
@@ -109,12 +119,17 @@ impl NodeBoard {
 
     /// Is git applied to no app at all?
     pub fn is_suspended(&self) -> bool {
-        *lock(&self.is_suspended)
+        lock(&self.held).is_node_held
+    }
+
+    /// When git is applied to an app again, milliseconds since the epoch; none: it is, or nobody has said until when not.
+    pub fn held_until_ms(&self, app: &AppName) -> Option<u64> {
+        lock(&self.held).until_ms.get(app).copied()
     }
 
     /// For the reconciler alone.
-    pub fn set_suspended(&self, is_suspended: bool) {
-        *lock(&self.is_suspended) = is_suspended;
+    pub fn set_held(&self, held: Held) {
+        *lock(&self.held) = held;
         self.touch();
     }
 

@@ -366,7 +366,8 @@ async fn see(services: &WatcherServices, is_first: bool) -> Result<Seen, GitErro
     })
 }
 
-fn facts_of(commit: Commit) -> CommitFacts {
+/// The facts of a commit that people want to know.
+pub(crate) fn facts_of(commit: Commit) -> CommitFacts {
     CommitFacts {
         id: commit.id,
         author: commit.author,

@@ -52,7 +52,7 @@ async fn dispatch(
         }
         p::Config::NAME => answer::<p::Config, _>(body, |_| async { Ok(node.config_values()) }).await,
         p::Logs::NAME => {
-            stream::<p::Logs, _>(body, |request| carry_out::streams::logs(&node, request, items)).await
+            stream::<p::Logs, _>(body, |request| carry_out::logs::stream(&node, request, items)).await
         }
         p::Events::NAME => {
             stream::<p::Events, _>(body, |request| carry_out::streams::events(&node, request, items)).await

@@ -26,7 +26,7 @@ mod ending;
 pub mod frame;
 mod launch;
 pub mod link;
-mod log_file;
+pub mod log_file;
 pub mod output;
 pub mod proc;
 pub mod protocol;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::actors::node_board::Held;
 use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId, ObjectId};
 use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, plan};
@@ -123,6 +124,20 @@ impl OperatorWords {
                 self.by_hand.len(),
                 self.node_suspended.is_some(),
             )
+    }
+
+    /// For all to read.
+    pub fn held(&self) -> Held {
+        let suspended = self.suspended.iter().map(|(app, until)| (app, *until));
+        let by_hand = self.by_hand.iter().map(|(app, change)| (app, change.until));
+        let ending = |(app, until): (&AppName, Until)| match until {
+            Until::At(end_ms) => Some((app.clone(), end_ms)),
+            Until::Revoked | Until::NextReconcile => None,
+        };
+        Held {
+            is_node_held: self.node_suspended.is_some(),
+            until_ms: suspended.chain(by_hand).filter_map(ending).collect(),
+        }
     }
 
     /// The next moment at which something runs out, milliseconds since the epoch.

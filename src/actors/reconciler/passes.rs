@@ -443,7 +443,9 @@ impl Passes {
         self.set_alarm();
     }
 
+    /// Publishes what operators decided, and wakes the reconciler when that runs out.
     fn set_alarm(&mut self) {
+        self.services.board.set_held(self.ledger.words.held());
         if let Some(alarm) = self.alarm.take() {
             alarm.abort();
         }
@@ -451,15 +453,8 @@ impl Passes {
             return;
         };
         let wait = std::time::Duration::from_millis(end_ms.saturating_sub(now_ms()));
-        let myself = self.myself.clone();
-        let alarm = tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let _ = myself.cast(ReconcilerMsg::WordsRunOut);
-        });
+        let alarm = self.myself.send_after(wait, || ReconcilerMsg::WordsRunOut);
         self.alarm = Some(alarm.abort_handle());
-        self.services
-            .board
-            .set_suspended(self.ledger.words.node_suspended.is_some());
     }
 }
 

@@ -3,41 +3,105 @@
 use std::sync::Arc;
 
 use super::NodeContext;
+use crate::actors::board::Posted;
+use crate::actors::repo_watcher::facts_of;
+use crate::clock::now_ms;
 use crate::names::AppName;
+use crate::names::CommitId;
 use crate::rpc::RpcError;
-use crate::rpc::procedures::{AppDetails, AppRequest, WhyReply};
+use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply};
+use crate::specs::DesiredApp;
+use crate::specs::desired::CommitFacts;
 use crate::status::AppState;
+use crate::status::why::{self, WhyFacts};
 use crate::store::EventQuery;
 use crate::telemetry::EventRecord;
 
 /// Everything about one app.
 pub(crate) async fn app(node: &Arc<NodeContext>, request: AppRequest) -> Result<AppDetails, RpcError> {
     let name = node.app(&request.app)?;
-    let posted = node.board.posted(&name);
-    let specs = node.node_board.specs();
-    let (state, record) = posted
-        .map(|posted| (posted.state, posted.record))
-        .ok_or_else(|| super::unavailable("app"))?;
+    let usage = node.apps.usage(&name).await;
+    let facts = Facts::of(node, &name).await?;
     Ok(AppDetails {
-        desired: specs
+        why: facts.why(),
+        usage,
+        events: newest_events(node, &name),
+        desired: facts.desired.as_deref().cloned(),
+        applied: facts.posted.record.applied.as_deref().cloned(),
+        state: AppState::clone(&facts.posted.state),
+        exits: facts.exits,
+        last_words: facts.last_words,
+        commit: facts.commit,
+    })
+}
+
+/// One paragraph about one app.
+pub(crate) async fn why(node: &Arc<NodeContext>, request: AppRequest) -> Result<WhyReply, RpcError> {
+    let app = node.app(&request.app)?;
+    let text = Facts::of(node, &app).await?.why();
+    Ok(WhyReply { app, text })
+}
+
+/// What is known about one app.
+struct Facts {
+    posted: Posted,
+    desired: Option<Arc<DesiredApp>>,
+    exits: Vec<PastExit>,
+    last_words: Vec<LogLine>,
+    commit: Option<CommitFacts>,
+    held_until_ms: Option<u64>,
+}
+
+impl Facts {
+    async fn of(node: &Arc<NodeContext>, name: &AppName) -> Result<Self, RpcError> {
+        let posted = node.board.posted(name).ok_or_else(|| super::unavailable("app"))?;
+        let specs = node.node_board.specs();
+        let desired = specs
             .desired
             .as_ref()
-            .and_then(|desired| desired.apps.get(&name))
-            .map(|app| app.as_ref().clone()),
-        applied: record.applied.as_deref().cloned(),
-        usage: node.apps.usage(&name).await,
-        exits: record
-            .past_exits
-            .iter()
-            .rev()
-            .map(|exit| exit.as_ref().clone())
-            .collect(),
-        last_words: Vec::new(),
-        events: newest_events(node, &name),
-        commit: None,
-        why: String::new(),
-        state: AppState::clone(&state),
-    })
+            .and_then(|desired| desired.apps.get(name).cloned());
+        let commit = match posted.state.commit.clone() {
+            Some(id) if specs.accepted.as_ref().is_some_and(|accepted| accepted.id == id) => specs.accepted,
+            Some(id) => commit_facts(node, id).await,
+            None => None,
+        };
+        let (reader, app) = (node.clone(), name.clone());
+        let last_words = tokio::task::spawn_blocking(move || super::logs::last_words(&reader, &app));
+        Ok(Self {
+            exits: posted
+                .record
+                .past_exits
+                .iter()
+                .rev()
+                .map(|exit| exit.as_ref().clone())
+                .collect(),
+            last_words: last_words.await.unwrap_or_default(),
+            held_until_ms: node.node_board.held_until_ms(name),
+            posted,
+            desired,
+            commit,
+        })
+    }
+
+    fn why(&self) -> String {
+        let last_words: Vec<String> = self.last_words.iter().map(|line| line.text.clone()).collect();
+        why::why(&WhyFacts {
+            state: &self.posted.state,
+            desired: self.desired.as_deref(),
+            applied: self.posted.record.applied.as_deref(),
+            commit: self.commit.as_ref(),
+            exits: &self.exits,
+            last_words: &last_words,
+            held_until_ms: self.held_until_ms,
+            now_ms: now_ms(),
+        })
+    }
+}
+
+/// An older commit's facts, if the clone still has them.
+async fn commit_facts(node: &NodeContext, id: CommitId) -> Option<CommitFacts> {
+    let clone = node.clone.get().await.ok()?;
+    clone.commit(id).await.ok().map(facts_of)
 }
 
 /// So many events are shown.
@@ -56,13 +120,4 @@ fn newest_events(node: &NodeContext, app: &AppName) -> Vec<EventRecord> {
         .collect();
     events.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
     events
-}
-
-/// One paragraph about one app.
-pub(crate) async fn why(node: &Arc<NodeContext>, request: AppRequest) -> Result<WhyReply, RpcError> {
-    let name = node.app(&request.app)?;
-    Ok(WhyReply {
-        app: name,
-        text: String::new(),
-    })
 }

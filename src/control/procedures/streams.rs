@@ -1,4 +1,4 @@
-//! Streams: an app's output, what happened, and a nudge whenever something changed.
+//! Streams: what happened, and a nudge whenever something changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::NodeContext;
 use crate::control::server::Items;
 use crate::control::wire::encode;
-use crate::rpc::procedures::{EventsRequest, LogsRequest, Nothing};
+use crate::rpc::procedures::{EventsRequest, Nothing};
 use crate::rpc::{RpcError, RpcErrorCode};
 
 /// Watchers are woken at most so often.
 const NUDGE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Sends one item; `false`: nobody reads any more.
-async fn send<T: serde::Serialize>(items: &Items, item: &T) -> Result<bool, RpcError> {
+pub(super) async fn send<T: serde::Serialize>(items: &Items, item: &T) -> Result<bool, RpcError> {
     let body = encode(item).map_err(|error| RpcError::new(RpcErrorCode::Failed, error.to_string()))?;
     Ok(items.send(body).await)
 }
@@ -29,17 +29,6 @@ pub(crate) async fn watch(node: &Arc<NodeContext>, items: Items) -> Result<(), R
         }
     }
     Ok(())
-}
-
-/// An app's output.
-pub(crate) async fn logs(
-    node: &Arc<NodeContext>,
-    request: LogsRequest,
-    items: Items,
-) -> Result<(), RpcError> {
-    let name = node.app(&request.app)?;
-    let _ = (name, items);
-    Err(RpcError::new(RpcErrorCode::Failed, "not there yet"))
 }
 
 /// What happened, oldest first; with `follow` it goes on with what happens.

@@ -1,0 +1,330 @@
+//! `osier why`: one paragraph that says where an app comes from, why it is as it is, and what happens next. Pure.
+
+use crate::names::Version;
+use crate::rpc::procedures::PastExit;
+use crate::specs::DesiredApp;
+use crate::specs::app_spec::{Restart, RestartPolicy};
+use crate::specs::desired::CommitFacts;
+use crate::specs::values::Span;
+use crate::status::{AppState, HealthState, RunState, SyncState};
+
+/// What the paragraph is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct WhyFacts<'a> {
+    /// The app as it is published.
+    pub state: &'a AppState,
+    /// What git (or an operator) asks for now.
+    pub desired: Option<&'a DesiredApp>,
+    /// What runs, or ran last.
+    pub applied: Option<&'a DesiredApp>,
+    /// The commit that last touched what is asked for.
+    pub commit: Option<&'a CommitFacts>,
+    /// The app's ends, newest first.
+    pub exits: &'a [PastExit],
+    /// The last lines of its output, oldest first, escaped.
+    pub last_words: &'a [String],
+    /// Git is not applied, and begins to be again then, milliseconds since the epoch.
+    pub held_until_ms: Option<u64>,
+    /// Milliseconds since the epoch.
+    pub now_ms: u64,
+}
+
+/// How much of an app's last words is repeated.
+const LAST_WORDS_CHARS_MAX: usize = 300;
+/// How many of its last lines.
+const LAST_WORDS_LINES_MAX: usize = 3;
+
+/// The paragraph.
+#[must_use]
+pub fn why(facts: &WhyFacts<'_>) -> String {
+    let sentences = [facts.origin(), facts.present(), facts.last_words(), facts.next()];
+    let sentences: Vec<String> = sentences.into_iter().flatten().collect();
+    sentences.join(" ")
+}
+
+impl WhyFacts<'_> {
+    /// Where it comes from.
+    fn origin(&self) -> Option<String> {
+        let app = &self.state.name;
+        if self.state.sync == SyncState::Error {
+            let error = self.state.last_error.as_ref()?;
+            let place = match (&error.file, error.line) {
+                (Some(file), Some(line)) if line > 0 => format!("{file}:{line}: "),
+                (Some(file), _) => format!("{file}: "),
+                (None, _) => String::new(),
+            };
+            return Some(format!(
+                "The spec of {app} has a mistake: {place}{}.",
+                unstopped(&error.message)
+            ));
+        }
+        let Some(desired) = self.desired else {
+            return Some(if self.state.manual {
+                format!("{app} was changed by hand, beside git.")
+            } else {
+                format!("Git does not ask for {app}.")
+            });
+        };
+        let version = &desired.spec.version;
+        if self.state.manual {
+            return Some(format!("{app} should run {version}: by hand, beside git."));
+        }
+        let place = format!("{}:{}", desired.file, desired.line);
+        Some(match self.commit {
+            Some(commit) => format!(
+                "{app} should run {version} since {} \"{}\" ({}, {} ago, {place}).",
+                commit.id.short(),
+                commit.subject,
+                commit.author,
+                age(
+                    self.now_ms,
+                    u64::try_from(commit.time).unwrap_or(0).saturating_mul(1_000)
+                ),
+            ),
+            None => format!("{app} should run {version} ({place})."),
+        })
+    }
+
+    /// How it is, and why.
+    fn present(&self) -> Option<String> {
+        let state = self.state;
+        let restarts = match state.restarts {
+            0 => String::new(),
+            1 => " It was restarted once.".to_owned(),
+            count => format!(" It was restarted {count} times."),
+        };
+        Some(match state.status {
+            RunState::Pending => match state.sync {
+                SyncState::Suspended => "Nothing runs of it.".to_owned(),
+                _ => "Nothing was done about it yet.".to_owned(),
+            },
+            RunState::Waiting => format!("Its first start waits for {}.", self.waited_for()),
+            RunState::Fetching => "Its artefact is on the way; nothing runs before it is there.".to_owned(),
+            RunState::Starting => format!("It is being started.{}", self.last_end()),
+            RunState::Running => format!("{}{restarts}{}", self.running(), self.unapplied()),
+            RunState::Upgrading => format!(
+                "It gives way to {} just now.",
+                self.shown(state.desired_version.as_ref())
+            ),
+            RunState::Backoff => format!("It does not run: {}.{restarts}", self.cause()),
+            RunState::Stopping => "It has got its stop signal.".to_owned(),
+            RunState::Stopped if self.is_done() => "It ended with success and is done.".to_owned(),
+            RunState::Stopped => "It was stopped by hand.".to_owned(),
+            RunState::Failed => self.failure(),
+            RunState::Invalid => "Nothing runs of it, and nothing ran before.".to_owned(),
+        })
+    }
+
+    fn running(&self) -> String {
+        let state = self.state;
+        let since = state
+            .started_at
+            .as_deref()
+            .and_then(millis)
+            .map(|at_ms| age(self.now_ms, at_ms));
+        let since = since.map_or_else(String::new, |since| format!(" for {since}"));
+        let pid = state
+            .os_pid
+            .map_or_else(String::new, |pid| format!(" as process {pid}"));
+        let health = match state.health {
+            HealthState::Healthy => "is healthy",
+            HealthState::Unhealthy => "is not healthy",
+            HealthState::Unknown => "has yet to prove healthy",
+        };
+        format!(
+            "{} has run{since}{pid} and {health}.",
+            self.shown(state.version.as_ref())
+        )
+    }
+
+    /// What was asked for and is not in force while something else runs.
+    fn unapplied(&self) -> String {
+        let is_another = self
+            .desired
+            .is_some_and(|desired| self.state.digest.as_ref() != Some(&desired.digest));
+        let error = self
+            .state
+            .last_error
+            .as_ref()
+            .filter(|_| self.state.sync != SyncState::Error);
+        match error {
+            Some(error) if is_another => {
+                format!(
+                    " What is asked for could not be brought about: {}.",
+                    unstopped(&error.message)
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn failure(&self) -> String {
+        let policy = self.policy();
+        let is_limit = self.state.restarts > 0;
+        let limit = if is_limit {
+            let period = Span::from_millis(u64::try_from(policy.period.as_millis()).unwrap_or(u64::MAX));
+            let unit = if policy.intensity == 1 {
+                "restart"
+            } else {
+                "restarts"
+            };
+            format!(" after more than {} {unit} within {period}", policy.intensity)
+        } else {
+            String::new()
+        };
+        format!("It gave up{limit}: {}.", self.cause())
+    }
+
+    /// Why it does not run, in a few words.
+    fn cause(&self) -> String {
+        let error = self.state.last_error.as_ref();
+        match (self.exits.first(), error) {
+            (Some(end), Some(error)) if error.message == end.how => {
+                format!("it ended with {} after {}", end.how, span(end.ran_ms))
+            }
+            (_, Some(error)) => unstopped(&error.message).to_owned(),
+            (Some(end), None) => format!("it ended with {} after {}", end.how, span(end.ran_ms)),
+            (None, None) => "nobody knows why".to_owned(),
+        }
+    }
+
+    fn last_end(&self) -> String {
+        let end = self.exits.first();
+        end.map_or_else(String::new, |end| {
+            format!(" It ended with {} after {}.", end.how, span(end.ran_ms))
+        })
+    }
+
+    /// What it said before it ended badly.
+    fn last_words(&self) -> Option<String> {
+        let is_down = matches!(
+            self.state.status,
+            RunState::Backoff | RunState::Failed | RunState::Starting
+        );
+        let end = self.exits.first().filter(|_| is_down)?;
+        let skipped = self.last_words.len().saturating_sub(LAST_WORDS_LINES_MAX);
+        let lines: Vec<&str> = self
+            .last_words
+            .iter()
+            .skip(skipped)
+            .map(|line| line.trim())
+            .collect();
+        let words = lines.join(" / ");
+        let words: String = words.chars().take(LAST_WORDS_CHARS_MAX).collect();
+        (!words.is_empty()).then(|| format!("Last words ({}): {words}", end.how))
+    }
+
+    /// What happens next, and when.
+    fn next(&self) -> Option<String> {
+        let app = &self.state.name;
+        if self.state.sync == SyncState::Error {
+            let kept = if self.state.status == RunState::Running {
+                "What runs goes on. "
+            } else {
+                ""
+            };
+            return Some(format!("{kept}Next: a commit that mends the spec."));
+        }
+        Some(match self.state.status {
+            RunState::Backoff => match self.state.next_try_at.as_deref().and_then(millis) {
+                Some(at_ms) => format!(
+                    "Next: it is tried again in {}.",
+                    span(at_ms.saturating_sub(self.now_ms))
+                ),
+                None => "Next: it is tried again.".to_owned(),
+            },
+            RunState::Failed => format!(
+                "Next: a commit that touches it, or `osier restart {app}`. Nothing more happens by itself."
+            ),
+            RunState::Stopped if self.is_done() => "Next: nothing, until a commit touches it.".to_owned(),
+            RunState::Stopped => format!("Next: `osier start {app}`, or a commit that touches it."),
+            RunState::Waiting => {
+                let verb = if self.state.waits_for.len() > 1 {
+                    "are"
+                } else {
+                    "is"
+                };
+                format!("Next: it starts when {} {verb} healthy.", self.waited_for())
+            }
+            RunState::Invalid => "Next: a commit that mends the spec.".to_owned(),
+            _ if self.state.sync == SyncState::Suspended => match self.held_until_ms {
+                Some(at_ms) => format!(
+                    "Git is not applied to it for another {}, or until `osier resume {app}`.",
+                    span(at_ms.saturating_sub(self.now_ms))
+                ),
+                None => format!("Git is not applied to it until `osier resume {app}`."),
+            },
+            RunState::Running if self.state.sync == SyncState::Orphaned => {
+                "Its removal waits for an operator's word: see `osier status`.".to_owned()
+            }
+            RunState::Running if self.state.sync == SyncState::Synced => "Nothing is left to do.".to_owned(),
+            RunState::Running => match self.state.next_try_at.as_deref().and_then(millis) {
+                Some(at_ms) => format!(
+                    "Next: tried again in {}.",
+                    span(at_ms.saturating_sub(self.now_ms))
+                ),
+                None if self.state.last_error.is_some() => format!(
+                    "Next: a commit that touches it, or `osier restart {app}`. Nothing more happens by itself."
+                ),
+                None => return None,
+            },
+            RunState::Pending
+            | RunState::Fetching
+            | RunState::Starting
+            | RunState::Upgrading
+            | RunState::Stopping => {
+                return None;
+            }
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.state.sync != SyncState::Suspended
+    }
+
+    fn waited_for(&self) -> String {
+        let names: Vec<&str> = self.state.waits_for.iter().map(|app| app.as_str()).collect();
+        match names.split_last() {
+            None => "others".to_owned(),
+            Some((only, [])) => (*only).to_owned(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        }
+    }
+
+    fn shown(&self, version: Option<&Version>) -> String {
+        version.map_or_else(|| "something else".to_owned(), ToString::to_string)
+    }
+
+    fn policy(&self) -> RestartPolicy {
+        let spec = self.desired.or(self.applied).map(|app| &app.spec);
+        spec.map_or_else(|| Restart::default().policy(), |spec| spec.restart.policy())
+    }
+}
+
+/// Without the full stop that the sentence brings itself.
+fn unstopped(message: &str) -> &str {
+    message.trim_end_matches('.')
+}
+
+fn millis(at: &str) -> Option<u64> {
+    let at: jiff::Timestamp = at.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok()
+}
+
+fn age(now_ms: u64, at_ms: u64) -> String {
+    span(now_ms.saturating_sub(at_ms))
+}
+
+/// A length of time as people say it: one unit, rounded down.
+fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{} s", ms / 1_000),
+        60_000..3_600_000 => format!("{} min", ms / 60_000),
+        3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
+        86_400_000.. => format!("{} d", ms / 86_400_000),
+    }
+}
+
+#[cfg(test)]
+mod tests;

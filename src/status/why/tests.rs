@@ -1,0 +1,210 @@
+//! Every state with its paragraph.
+
+use super::*;
+use crate::specs::AppSpec;
+use crate::status::AppError;
+use crate::status::time::rfc3339;
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn app(version: &str) -> DesiredApp {
+    let spec = AppSpec::new("hello".parse().unwrap(), version.parse().unwrap());
+    DesiredApp {
+        digest: spec.digest(&[]),
+        spec,
+        file: "apps/hello/app.yaml".to_owned(),
+        line: 3,
+        folder: "apps/hello".to_owned(),
+        artefact: None,
+    }
+}
+
+fn state(status: RunState, sync: SyncState) -> AppState {
+    let life = crate::lifecycle::Lifecycle::new("hello".parse().unwrap(), Default::default(), NOW);
+    AppState {
+        status,
+        sync,
+        version: Some("1.0.0".parse().unwrap()),
+        desired_version: Some("1.1.0".parse().unwrap()),
+        digest: Some(app("1.1.0").digest),
+        ..life.state("n1", "/data/apps/hello")
+    }
+}
+
+fn error(message: &str) -> Option<AppError> {
+    Some(AppError {
+        code: "test".to_owned(),
+        message: message.to_owned(),
+        file: None,
+        line: None,
+        column: None,
+        at: rfc3339(NOW),
+    })
+}
+
+fn told(state: &AppState, change: impl FnOnce(&mut WhyFacts<'_>)) -> String {
+    let desired = app("1.1.0");
+    let commit = CommitFacts {
+        id: "3f90c2e000000000000000000000000000000000".parse().unwrap(),
+        author: "Dana".to_owned(),
+        email: "dana@example.com".to_owned(),
+        time: i64::try_from(NOW / 1_000).unwrap() - 90,
+        subject: "hello 1.1".to_owned(),
+    };
+    let exits = [PastExit {
+        at: rfc3339(NOW),
+        how: "exit 1".to_owned(),
+        ran_ms: 2_300,
+    }];
+    let words = [
+        "starting".to_owned(),
+        "Error: bind 0.0.0.0:80: permission denied".to_owned(),
+    ];
+    let mut facts = WhyFacts {
+        state,
+        desired: Some(&desired),
+        applied: None,
+        commit: Some(&commit),
+        exits: &exits,
+        last_words: &words,
+        held_until_ms: None,
+        now_ms: NOW,
+    };
+    change(&mut facts);
+    why(&facts)
+}
+
+const ORIGIN: &str =
+    "hello should run 1.1.0 since 3f90c2e \"hello 1.1\" (Dana, 1 min ago, apps/hello/app.yaml:3).";
+
+#[test]
+fn each_state_says_why_it_is_so_and_what_happens_next() {
+    use RunState::{Backoff, Failed, Running, Starting, Stopped, Waiting};
+    let with = |status, change: fn(&mut AppState)| {
+        let mut state = state(status, SyncState::Synced);
+        change(&mut state);
+        told(&state, |_| {})
+    };
+    let words = "Last words (exit 1): starting / Error: bind 0.0.0.0:80: permission denied";
+    for (found, expected) in [
+        (
+            with(Running, |state| {
+                state.health = HealthState::Healthy;
+                state.started_at = Some(rfc3339(NOW - 7_200_000));
+                state.os_pid = Some(4242);
+                state.restarts = 2;
+            }),
+            "1.0.0 has run for 2 h as process 4242 and is healthy. It was restarted 2 times. Nothing is left to do."
+                .to_owned(),
+        ),
+        (
+            with(Backoff, |state| {
+                state.last_error = error("exit 1");
+                state.restarts = 1;
+                state.next_try_at = Some(rfc3339(NOW + 4_000));
+            }),
+            format!("It does not run: it ended with exit 1 after 2 s. It was restarted once. {words} Next: it is tried again in 4 s."),
+        ),
+        (
+            with(Failed, |state| {
+                state.last_error = error("exit 1");
+                state.restarts = 5;
+            }),
+            format!(
+                "It gave up after more than 5 restarts within 1m: it ended with exit 1 after 2 s. {words} Next: a commit \
+                 that touches it, or `osier restart hello`. Nothing more happens by itself."
+            ),
+        ),
+        (
+            with(Starting, |_| {}),
+            format!("It is being started. It ended with exit 1 after 2 s. {words}"),
+        ),
+        (
+            with(Waiting, |state| {
+                state.waits_for = ["db", "mail", "web"].map(|app| app.parse().unwrap()).into();
+            }),
+            "Its first start waits for db, mail and web. Next: it starts when db, mail and web are healthy.".to_owned(),
+        ),
+        (
+            with(Stopped, |_| {}),
+            "It ended with success and is done. Next: nothing, until a commit touches it.".to_owned(),
+        ),
+        (
+            with(Stopped, |state| state.sync = SyncState::Suspended),
+            "It was stopped by hand. Next: `osier start hello`, or a commit that touches it.".to_owned(),
+        ),
+    ] {
+        assert_eq!(found, format!("{ORIGIN} {expected}"));
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_named() {
+    let mut failed = state(RunState::Failed, SyncState::Missing);
+    failed.last_error = error("cannot execute bin/hello: No such file or directory");
+    let text = told(&failed, |facts| facts.exits = &[]);
+    assert_eq!(
+        text,
+        format!(
+            "{ORIGIN} It gave up: cannot execute bin/hello: No such file or directory. Next: a commit that touches it, or \
+             `osier restart hello`. Nothing more happens by itself."
+        )
+    );
+}
+
+#[test]
+fn a_bad_spec_names_its_place_and_what_goes_on() {
+    let mut bad = state(RunState::Running, SyncState::Error);
+    bad.health = HealthState::Healthy;
+    bad.last_error = error("unknown key `prot`.");
+    if let Some(error) = &mut bad.last_error {
+        error.file = Some("apps/hello/app.yaml".to_owned());
+        error.line = Some(7);
+    }
+    assert_eq!(
+        told(&bad, |facts| facts.desired = None),
+        "The spec of hello has a mistake: apps/hello/app.yaml:7: unknown key `prot`. 1.0.0 has run and is healthy. What \
+         runs goes on. Next: a commit that mends the spec."
+    );
+}
+
+#[test]
+fn a_change_that_could_not_be_made_is_told_beside_what_runs() {
+    let mut old = state(RunState::Running, SyncState::Pending);
+    old.digest = Some(app("1.0.0").digest);
+    old.last_error = error("no such artefact");
+    old.next_try_at = Some(rfc3339(NOW + 30_000));
+    assert_eq!(
+        told(&old, |_| {}),
+        format!(
+            "{ORIGIN} 1.0.0 has run and has yet to prove healthy. What is asked for could not be brought about: no such \
+             artefact. Next: tried again in 30 s."
+        )
+    );
+}
+
+#[test]
+fn what_git_does_not_say_is_said_too() {
+    let mut by_hand = state(RunState::Running, SyncState::Suspended);
+    by_hand.manual = true;
+    assert_eq!(
+        told(&by_hand, |facts| facts.held_until_ms = Some(NOW + 3_700_000)),
+        "hello should run 1.1.0: by hand, beside git. 1.0.0 has run and has yet to prove healthy. Git is not applied to it \
+         for another 1 h, or until `osier resume hello`."
+    );
+    let orphan = state(RunState::Running, SyncState::Orphaned);
+    assert_eq!(
+        told(&orphan, |facts| facts.desired = None),
+        "Git does not ask for hello. 1.0.0 has run and has yet to prove healthy. Its removal waits for an operator's word: \
+         see `osier status`."
+    );
+}
+
+#[test]
+fn a_flood_of_last_words_is_cut() {
+    let flood: &[String] = Box::leak(vec!["x".repeat(1_000); 50].into_boxed_slice());
+    let mut failed = state(RunState::Failed, SyncState::Synced);
+    failed.last_error = error("exit 1");
+    let text = told(&failed, |facts| facts.last_words = flood);
+    assert!(text.len() < 900, "{}", text.len());
+}
