@@ -53,6 +53,7 @@ mod otp_stage;
 mod otp_start;
 mod otp_stop;
 mod otp_strategies;
+mod plan_conformance;
 mod project;
 mod specs_conformance;
 mod specs_fields;
