@@ -1,6 +1,6 @@
 //! `osier why`: one paragraph that says where an app comes from, why it is as it is, and what happens next. Pure.
 
-use crate::names::Version;
+use crate::names::{AppName, Version};
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
 use crate::specs::app_spec::{Restart, RestartPolicy};
@@ -283,7 +283,7 @@ impl WhyFacts<'_> {
     }
 
     fn waited_for(&self) -> String {
-        let names: Vec<&str> = self.state.waits_for.iter().map(|app| app.as_str()).collect();
+        let names: Vec<&str> = self.state.waits_for.iter().map(AppName::as_str).collect();
         match names.split_last() {
             None => "others".to_owned(),
             Some((only, [])) => (*only).to_owned(),
