@@ -146,7 +146,8 @@ fn start(options: KeeperOptions) -> Result<Option<Keeper>, StartError> {
     // Fails for the leader of a process group only: then somebody started it by hand, and may have it so.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"osier-keeper");
-    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    // Every file and folder is made with the mode that it is to have.
+    rustix::process::umask(Mode::empty());
     let failed = |what| move |error| (what, error);
     let data_dir = options.data_dir.canonicalize();
     let data_dir = data_dir.map_err(|error| {
@@ -207,14 +208,8 @@ fn lock(folder: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
 /// Opens the folder of all apps. Others may pass through it, to the app that is theirs.
 fn apps_folder(data_dir: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     const APPS: &str = "apps";
-    match rustix::fs::mkdirat(data_dir, APPS, Mode::RWXU) {
-        Ok(()) => rustix::fs::chmodat(
-            data_dir,
-            APPS,
-            Mode::RWXU | Mode::XGRP | Mode::XOTH,
-            rustix::fs::AtFlags::empty(),
-        )?,
-        Err(Errno::EXIST) => {}
+    match rustix::fs::mkdirat(data_dir, APPS, Mode::RWXU | Mode::XGRP | Mode::XOTH) {
+        Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error),
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

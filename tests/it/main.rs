@@ -31,11 +31,16 @@ mod git_server_inetd;
 mod git_source;
 mod git_ssh;
 mod git_trees;
+mod keeper_abuse;
 mod keeper_death;
+mod keeper_identity;
 mod keeper_life;
+mod keeper_limits;
+mod keeper_output;
 #[path = "../support/keeper_rig.rs"]
 mod keeper_rig;
 mod keeper_runtime;
+mod keeper_user;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
 #[path = "../support/mutate.rs"]

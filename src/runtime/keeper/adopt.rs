@@ -37,7 +37,7 @@ pub fn find(record: &StartRecord, boot_id: &str, is_in_group: impl Fn(i32) -> bo
     if record.boot_id != boot_id {
         return Found::OtherBoot;
     }
-    let Some(pid) = Pid::from_raw(record.pid).filter(|_| record.pid > 0) else {
+    let Some(pid) = Some(record.pid).filter(|pid| *pid > 0).and_then(Pid::from_raw) else {
         return Found::Gone;
     };
     let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {

@@ -103,18 +103,24 @@ pub fn kill(root: &Root, keeper: i32, mains: &BTreeSet<i32>) -> usize {
     seen.len()
 }
 
-/// Kills what is left of the tree of a main process that ended while no keeper watched: its number may have been given
-/// away, so only what bears the mark counts, with the right user and a start after the app's own. How many there were.
+/// Kills what is left of the tree of a main process that ended while no keeper watched. Its number may have been given
+/// away, so only what bears the mark counts, with the right user and a start after the app's own; and not if it lives
+/// in the session of somebody without the mark, like a copy of the environment in a shell. How many there were.
 pub fn kill_marked(root: &Root, keeper: i32, mains: &BTreeSet<i32>) -> usize {
     let processes = proc::all_processes();
-    let marked: Vec<&ProcStat> = processes
+    let is_marked = |process: &ProcStat| is_marked_orphan(root, process, keeper, mains);
+    let lives_elsewhere = |process: &ProcStat| {
+        let leader = processes.iter().find(|leader| leader.pid == process.session);
+        leader.is_some_and(|leader| !is_marked(leader))
+    };
+    let left = processes
         .iter()
-        .filter(|process| is_marked_orphan(root, process, keeper, mains) && !process.is_zombie())
-        .collect();
-    for process in &marked {
+        .filter(|process| !process.is_zombie() && is_marked(process));
+    let left: Vec<&ProcStat> = left.filter(|process| !lives_elsewhere(process)).collect();
+    for process in &left {
         signal(process, Signal::KILL);
     }
-    marked.len()
+    left.len()
 }
 
 fn is_among(process: &ProcStat, seen: &[ProcStat]) -> bool {
