@@ -1,11 +1,12 @@
 //! From a commit's tree to the desired state of one node.
 //!
-//! Each folder of the apps directory is read on its own ([`folder`]), with `osier.yaml` beneath ([`settings`]); then the
+//! Each folder of the apps directory is read on its own ([`folder`], [`search`]), with `osier.yaml` beneath ([`settings`]); then the
 //! apps are checked against each other ([`across`]). A folder whose object id is the one of last time is not read again.
 
 mod across;
 mod assembly;
 mod folder;
+mod search;
 mod settings;
 
 use std::collections::{BTreeMap, HashMap};
@@ -166,7 +167,7 @@ fn list_apps(
     if entry.kind != EntryKind::Folder {
         return Err(RepositoryError::NotAFolder {
             path: shown(apps_dir),
-            found: folder::kind_in_words(entry.kind),
+            found: search::kind_in_words(entry.kind),
         });
     }
     if cache.desired.is_some() && cache.apps_id.as_ref() == Some(&entry.id) {

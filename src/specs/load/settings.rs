@@ -28,7 +28,7 @@ pub struct Settings {
 
 pub(super) fn read(tree: &dyn Tree, entry: &Entry, facts: &NodeFacts) -> Result<Settings, RepositoryError> {
     if !matches!(entry.kind, EntryKind::File { .. }) {
-        let found = super::folder::kind_in_words(entry.kind);
+        let found = super::search::kind_in_words(entry.kind);
         let error = Spot::file(SETTINGS_FILE).error(
             None,
             codes::NOT_A_FILE,
