@@ -19,7 +19,6 @@ pub enum Node {}
 
 impl Node {
     /// Begins with the specs repository; everything else has a default.
-    #[must_use]
     pub fn builder(repository: Git) -> NodeBuilder {
         NodeBuilder::new(repository)
     }

@@ -110,7 +110,9 @@ impl Apps {
         }
         let address = self.0.addresses.get(name).map(|entry| entry.value().clone());
         // A dead actor is being restarted: the new one asks for its target.
-        let _ = address.map(|actor| actor.cast(AppMsg::Target(target)));
+        if let Some(actor) = address {
+            let _ = actor.cast(AppMsg::Target(target));
+        }
     }
 
     /// Ends an app's actor: the app is off the node.

@@ -336,7 +336,7 @@ fn process_runtime(data_dir: &Path, settings: &ProcessSettings) -> ProcessRuntim
                 ),
                 LinkEvent::Disconnected { why } => warn!(why, "the keeper is gone; apps live on"),
                 LinkEvent::OutputDropped { app, output } => {
-                    warn!(%app, dropped = output.dropped_bytes_count, "output is dropped: too much at once")
+                    warn!(%app, dropped = output.dropped_bytes_count, "output is dropped: too much at once");
                 }
             }
         }

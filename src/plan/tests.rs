@@ -57,51 +57,51 @@ fn each_field_asks_for_what_the_format_says() {
         (None, "", |_| {}),
         (NewVersion, "version", |spec| spec.version = "2".parse().unwrap()),
         (NewVersion, "version", |spec| {
-            spec.version = "0.9".parse().unwrap()
+            spec.version = "0.9".parse().unwrap();
         }),
         (NewVersion, "command", |spec| spec.command.push("-v".to_owned())),
         (NewVersion, "source.type", |spec| {
             spec.source = Some(Source::Path {
                 path: "files".to_owned(),
-            })
+            });
         }),
         (NewProcess, "env.PORT", |spec| {
             spec.env.insert("PORT".to_owned(), "9090".to_owned());
         }),
         (NewProcess, "env.PORT", |spec| spec.env.clear()),
         (NewProcess, "limits.memory", |spec| {
-            spec.limits.memory = Some(ByteSize::from_bytes(1 << 20))
+            spec.limits.memory = Some(ByteSize::from_bytes(1 << 20));
         }),
         (NewProcess, "sandbox.user", |spec| {
-            spec.sandbox.user = Some("web".to_owned())
+            spec.sandbox.user = Some("web".to_owned());
         }),
         (NewProcess, "sockets", |spec| {
-            spec.sockets.push("127.0.0.1:80".to_owned())
+            spec.sockets.push("127.0.0.1:80".to_owned());
         }),
         (NewProcess, "working_dir", |spec| {
-            spec.working_dir = Some("srv".to_owned())
+            spec.working_dir = Some("srv".to_owned());
         }),
         (NewProcess, "isolation", |spec| {
-            spec.isolation = Some(Isolation::Embedded)
+            spec.isolation = Some(Isolation::Embedded);
         }),
         (InPlace, "description", |spec| {
-            spec.description = Some("shop".to_owned())
+            spec.description = Some("shop".to_owned());
         }),
         (InPlace, "icon.type", |spec| spec.icon = Some(Icon::Identicon {})),
         (InPlace, "restart.type", |spec| {
-            spec.restart.kind = Some(RestartType::Transient)
+            spec.restart.kind = Some(RestartType::Transient);
         }),
         (InPlace, "restart.backoff.initial", |spec| {
             spec.restart.backoff.initial = Some(Span::from_secs(2));
         }),
         (InPlace, "stop.timeout", |spec| {
-            spec.stop.timeout = Some(Span::from_secs(2))
+            spec.stop.timeout = Some(Span::from_secs(2));
         }),
         (InPlace, "depends_on", |spec| {
-            spec.depends_on.push("db".parse().unwrap())
+            spec.depends_on.push("db".parse().unwrap());
         }),
         (InPlace, "upgrade.strategy", |spec| {
-            spec.upgrade.strategy = Some(UpgradeStrategy::Restart)
+            spec.upgrade.strategy = Some(UpgradeStrategy::Restart);
         }),
         (InPlace, "placement.nodes", |spec| {
             spec.placement = Placement {
@@ -152,7 +152,7 @@ fn another_content_under_the_same_spec_is_a_change_too() {
         );
         let mut app = DesiredApp::clone(&desired_app(spec));
         app.digest = app.spec.digest(&[digest]);
-        app.artefact = artefact.map(|id| ObjectId::from_str_of(id));
+        app.artefact = artefact.map(ObjectId::from_str_of);
         app
     };
     let (one, two) = (with_files("a", None), with_files("b", None));
@@ -484,8 +484,11 @@ fn five_thousand_apps_are_planned_at_once() {
             desired_app(spec)
         })
     };
-    let mut desired = Desired::default();
-    desired.apps = chain("2").map(|app| (app.spec.name.clone(), app)).collect();
+    let apps = chain("2").map(|app| (app.spec.name.clone(), app)).collect();
+    let desired = Desired {
+        apps,
+        ..Desired::default()
+    };
     let current = current_of(chain("1"));
     let began = std::time::Instant::now();
     let upgrades = plan(&desired, &current, NO_GUARD);

@@ -211,9 +211,9 @@ fn shaped() -> impl Strategy<Value = Json> {
             for (key, number) in [("a", a), ("x", x), ("y", y)] {
                 if let Some(number) = number {
                     if key == "a" {
-                        layer["a"] = json!(number)
+                        layer["a"] = json!(number);
                     } else {
-                        layer["map"][key] = json!(number)
+                        layer["map"][key] = json!(number);
                     }
                 }
             }

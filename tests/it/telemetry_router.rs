@@ -276,7 +276,7 @@ async fn a_handler_that_panics_loses_that_event_alone() {
     let telemetry = telemetry(&store);
     let (told, handled) = mpsc::channel();
     telemetry.add_handler(move |record| {
-        assert!(number_of(record) % 2 == 0, "an odd one");
+        assert!(number_of(record).is_multiple_of(2), "an odd one");
         told.send(number_of(record)).unwrap();
     });
     let root = supervised(&telemetry).await;

@@ -118,6 +118,6 @@ fn newest_events(node: &NodeContext, app: &AppName) -> Vec<EventRecord> {
         .into_iter()
         .map(|(_, record)| record.as_ref().clone())
         .collect();
-    events.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
+    events.sort_by_key(|event| std::cmp::Reverse(event.timestamp));
     events
 }
