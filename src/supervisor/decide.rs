@@ -16,6 +16,8 @@ mod group;
 mod reconfigure;
 mod starts;
 mod stops;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
