@@ -1,6 +1,7 @@
 //! Properties of [`Core`]: it does what OTP's supervisor would do (`model`), and keeps its invariants however late and in
-//! whatever order the world answers (`chaos`).
+//! whatever order the world answers (`chaos`); a few cases are spelled out (`cases`).
 
+mod cases;
 mod chaos;
 mod model;
 
