@@ -241,12 +241,12 @@ impl<'a> World<'a> {
 
     /// A dead actor whose stop has not been answered is not gone yet: what is said about it then may count.
     fn is_news(&self, event: &Event<Incarnation, usize>) -> bool {
-        let incarnation = match event {
-            Event::Started { incarnation, .. }
-            | Event::Stopped { incarnation, .. }
-            | Event::Cancelled { incarnation }
-            | Event::Exited { incarnation, .. } => incarnation,
-            _ => return true,
+        let (Event::Started { incarnation, .. }
+        | Event::Stopped { incarnation, .. }
+        | Event::Cancelled { incarnation }
+        | Event::Exited { incarnation, .. }) = event
+        else {
+            return true;
         };
         self.core.child_of(*incarnation).is_some()
     }

@@ -368,7 +368,7 @@ impl<'a> Ours<'a> {
                     continue;
                 }
                 Command::Reply { answer, .. } => {
-                    self.said.push(said(answer));
+                    self.said.push(said(&answer));
                     continue;
                 }
                 Command::StartFailed(_) | Command::End(_) => {
@@ -441,10 +441,10 @@ impl<'a> Ours<'a> {
     }
 }
 
-fn said(answer: Answer<Pid>) -> Said {
+fn said(answer: &Answer<Pid>) -> Said {
     match answer {
-        Ok(child) => Said::Child(child),
-        Err(AdminError::AlreadyStarted(pid)) => Said::AlreadyStarted(pid),
+        Ok(child) => Said::Child(*child),
+        Err(AdminError::AlreadyStarted(pid)) => Said::AlreadyStarted(*pid),
         Err(AdminError::AlreadyPresent) => Said::AlreadyPresent,
         Err(AdminError::NotFound) => Said::NotFound,
         Err(AdminError::Running) => Said::Running,
