@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::super::admin::AdminError;
 use super::super::exit::ExitReason;
-use super::super::spec::{ChildId, StartError};
+use super::super::spec::ChildId;
+use super::super::start::StartError;
 use super::calls::refuse;
 use super::child::{After, State, Why};
 use super::{Command, Core, Deferred, Mode, Phase};

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::super::admin::AdminError;
 use super::super::observe::Notice;
-use super::super::spec::{ChildId, Shutdown, StartError};
+use super::super::spec::{ChildId, Shutdown};
+use super::super::start::StartError;
 use super::calls::refuse;
 use super::child::{After, State, Why};
 use super::group::Outcome;

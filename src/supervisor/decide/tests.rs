@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use proptest::strategy::Strategy;
 
 use super::super::flags::{AutoShutdown, Flags, Strategy as RestartStrategy};
-use super::super::spec::{ChildSpec, Restart, Started};
+use super::super::spec::{ChildSpec, Restart};
+use super::super::start::Started;
 use super::*;
 
 /// The pool of ids, in an order that is not that of the alphabet.
