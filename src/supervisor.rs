@@ -7,8 +7,8 @@
 //! The way of a crash: ractor tells the supervisor → `decide` (intensity, strategy) → commands → a task waits until nothing
 //! is left of the last incarnation (`brood`), starts the next and reports → `decide`.
 //!
-//! Rooms: `spec` what a child is, `flags` what a supervisor is and what of both is refused, `exit` why a child ended,
-//! `budget` how many restarts are left, `handle` how others speak to a supervisor, `admin` what they may hear,
+//! Rooms: `spec` what a child is, `start` what its start comes to, `flags` what a supervisor is and what of both is refused, `exit` why a child ended,
+//! `budget` how many restarts are left, `blueprint` how a supervisor is started, `handle` and `dynamic` how others speak to it, `admin` what they may hear,
 //! `observe` and `snapshot` what it tells of its children.
 //!
 //! **Invariants.** Nothing is in a process-global registry, so any number of trees live in one process. No handler of a
@@ -19,26 +19,31 @@
 
 mod actor;
 mod admin;
+mod blueprint;
 mod brood;
 mod budget;
 mod decide;
+mod dynamic;
 mod effects;
 mod exit;
 mod flags;
 mod handle;
+mod log;
+mod message;
 mod observe;
 mod snapshot;
 mod spec;
+mod start;
 
 pub use admin::AdminError;
+pub use blueprint::{Blueprint, Supervisor};
+pub use dynamic::{DynamicFlags, DynamicSupervisor};
 pub use exit::{ExitReason, REASON_BYTES_MAX};
 pub use flags::{
     AutoShutdown, CHILDREN_MAX, Flags, INTENSITY_DEFAULT, INTENSITY_MAX, PERIOD_DEFAULT, PERIOD_MAX,
     SpecError, Strategy,
 };
-pub use handle::{Blueprint, DynamicFlags, DynamicSupervisor, Supervisor, SupervisorRef};
+pub use handle::SupervisorRef;
 pub use observe::{ChildInfo, ChildState, Consequence, Counts, LastExit, Notice, Observer, Tree};
-pub use spec::{
-    CHILD_ID_BYTES_MAX, ChildId, ChildRef, ChildSpec, Info, Kind, Restart, Shutdown, StartError, Started,
-    WORKER_SHUTDOWN_DEFAULT,
-};
+pub use spec::{CHILD_ID_BYTES_MAX, ChildId, ChildSpec, Kind, Restart, Shutdown, WORKER_SHUTDOWN_DEFAULT};
+pub use start::{ChildRef, Info, StartError, Started};

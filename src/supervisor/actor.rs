@@ -8,71 +8,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::admin::AdminError;
-use super::flags::{Flags, SpecError};
 use ractor::{
     Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SupervisionEvent,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tracing::{debug, error, info, warn};
 
 use super::brood::{Brood, Live};
 use super::decide::{Answer, Command, Core, Event, Incarnation, Request};
 use super::effects::Reporter;
 use super::exit::ExitReason;
-use super::observe::{Consequence, Notice, Observer};
-use super::snapshot::{self, Snapshot};
-use super::spec::{ChildId, ChildRef, ChildSpec, StartError};
+use super::log::log;
+use super::message::{Message, Report};
+use super::observe::{Notice, Observer};
+use super::snapshot;
+use super::spec::ChildId;
+use super::start::{ChildRef, StartError};
 
 type SupervisorCore = Core<ChildRef, RpcReplyPort<Answer<ChildRef>>>;
-
-/// What a supervisor can be told.
-pub(crate) enum Message {
-    /// An admin call.
-    Call {
-        request: Request,
-        reply: RpcReplyPort<Answer<ChildRef>>,
-    },
-    /// Stop the child that runs as this actor.
-    TerminateActor {
-        actor: ActorCell,
-        reply: RpcReplyPort<Answer<ChildRef>>,
-    },
-    /// Let these flags and specs hold.
-    Reconfigure {
-        flags: Flags,
-        children: Vec<ChildSpec>,
-        reply: RpcReplyPort<Result<(), SpecError>>,
-    },
-    /// How is everybody?
-    Inspect(RpcReplyPort<Snapshot>),
-    /// How is this child?
-    Child(
-        ChildId,
-        RpcReplyPort<Option<(ChildSpec, super::observe::ChildInfo)>>,
-    ),
-    /// A task has reported.
-    Wake,
-    /// A child that could not be linked has ended.
-    Gone { incarnation: Incarnation },
-    /// A failed restart's turn has come.
-    Retry { child: ChildId, ticket: Incarnation },
-}
-
-/// What tasks report.
-pub(crate) enum Report {
-    Started {
-        incarnation: Incarnation,
-        outcome: Result<Option<ChildRef>, StartError>,
-    },
-    Cancelled {
-        incarnation: Incarnation,
-    },
-    Stopped {
-        incarnation: Incarnation,
-        actor: ActorId,
-        reason: ExitReason,
-    },
-}
 
 pub(crate) struct SupervisorActor;
 
@@ -264,9 +216,6 @@ impl Supervision {
                 if let Some(reason) = actor.and_then(|actor| self.early_exits.remove(&actor)) {
                     self.on_exit_of(incarnation, reason);
                 }
-                if self.core.starts_in_flight() == 0 {
-                    self.early_exits.clear();
-                }
             }
             Report::Cancelled { incarnation } => self.decide(Event::Cancelled { incarnation }),
             Report::Stopped {
@@ -277,6 +226,9 @@ impl Supervision {
                 self.actors.remove(&actor);
                 self.decide(Event::Stopped { incarnation, reason });
             }
+        }
+        if self.core.starts_in_flight() == 0 {
+            self.early_exits.clear();
         }
     }
 
@@ -377,44 +329,4 @@ impl Supervision {
 /// The monotonic clock, paused where tokio's is.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// Starts that somebody asked for are `debug`, what happens unasked is louder (OTP's level policy for its reports).
-fn log(notice: &Notice) {
-    match notice {
-        Notice::Started { child } => debug!(%child, "child started"),
-        Notice::StartFailed { child, error } => warn!(%child, %error, "child failed to start"),
-        Notice::Exited {
-            child,
-            reason,
-            consequence: Consequence::Restart,
-            ..
-        } => {
-            warn!(%child, %reason, "child ended, is restarted");
-        }
-        Notice::Exited {
-            child,
-            reason,
-            consequence: Consequence::StaysDown,
-            ..
-        } => {
-            info!(%child, %reason, "child ended");
-        }
-        Notice::Exited {
-            child,
-            reason,
-            consequence: Consequence::Asked,
-            ..
-        } => debug!(%child, %reason, "child stopped"),
-        Notice::Restarted { child, restarts } => info!(%child, restarts, "child restarted"),
-        Notice::GaveUp {
-            child,
-            reason,
-            intensity,
-            ..
-        } => {
-            error!(%child, %reason, intensity, "too many restarts, giving up");
-        }
-        Notice::Ended { reason } => debug!(%reason, "supervisor ended"),
-    }
 }

@@ -1,7 +1,7 @@
 //! What the admin calls of a supervisor answer when they cannot do what they are asked.
 
 use super::flags::SpecError;
-use super::spec::{ChildRef, StartError};
+use super::start::{ChildRef, StartError};
 
 /// Why a call was refused. `H` is what stands for a running child.
 #[derive(Debug, Clone, thiserror::Error)]

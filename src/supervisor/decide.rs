@@ -16,6 +16,8 @@ mod group;
 mod reconfigure;
 mod starts;
 mod stops;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
@@ -28,7 +30,8 @@ use super::budget::Budget;
 use super::exit::ExitReason;
 use super::flags::{Flags, SpecError, Strategy};
 use super::observe::Notice;
-use super::spec::{ChildId, ChildSpec, Shutdown, StartError, StartFn};
+use super::spec::{ChildId, ChildSpec, Shutdown, StartFn};
+use super::start::StartError;
 
 /// Numbers the starts (and the retries) of one supervisor, so that what is said about an old one is known as stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,11 +6,12 @@ use futures::FutureExt;
 use ractor::{ActorCell, ActorStatus};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::actor::{Message, Report};
 use super::brood::{Brood, KILL_WAIT, Live, Member};
 use super::decide::Incarnation;
 use super::exit::{ExitReason, SHUTDOWN};
-use super::spec::{Shutdown, StartError, StartFn, Started};
+use super::message::{Message, Report};
+use super::spec::{Shutdown, StartFn};
+use super::start::{StartError, Started};
 
 /// Where the tasks of one supervisor report to. As many reports wait there as commands are in flight.
 #[derive(Clone)]
@@ -51,9 +52,9 @@ impl Reporter {
     }
 
     async fn started(self, incarnation: Incarnation, outcome: Result<Started, StartError>) {
-        let actor = match outcome {
-            Ok(Started(Some(actor))) => actor,
-            Ok(Started(None)) => return self.nothing_started(incarnation, Ok(None)),
+        let actor = match outcome.map(Started::accept) {
+            Ok(Some(actor)) => actor,
+            Ok(None) => return self.nothing_started(incarnation, Ok(None)),
             Err(error) => return self.nothing_started(incarnation, Err(error)),
         };
         let cell = actor.live.cell.clone();
@@ -64,7 +65,7 @@ impl Reporter {
         self.brood.insert(incarnation, actor.live);
         self.report(Report::Started {
             incarnation,
-            outcome: Ok(Some(super::spec::ChildRef {
+            outcome: Ok(Some(super::start::ChildRef {
                 cell: cell.clone(),
                 info: actor.info,
             })),
@@ -77,7 +78,7 @@ impl Reporter {
     fn nothing_started(
         self,
         incarnation: Incarnation,
-        outcome: Result<Option<super::spec::ChildRef>, StartError>,
+        outcome: Result<Option<super::start::ChildRef>, StartError>,
     ) {
         self.brood.remove(incarnation);
         self.report(Report::Started { incarnation, outcome });

@@ -7,7 +7,8 @@ use ractor::ActorId;
 
 use super::exit::ExitReason;
 use super::flags::Flags;
-use super::spec::{ChildId, ChildRef, Kind, Restart, StartError};
+use super::spec::{ChildId, Kind, Restart};
+use super::start::{ChildRef, StartError};
 
 /// Gets each [`Notice`] of a supervisor, in order, on the supervisor's own task: it must not block. If it panics, the
 /// supervisor fails as any actor does.

@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::decide::{Child, Core, Mode, State};
 use super::flags::Flags;
 use super::observe::{ChildInfo, ChildState, LastExit};
-use super::spec::{ChildId, ChildRef, ChildSpec};
+use super::spec::{ChildId, ChildSpec};
+use super::start::ChildRef;
 
 /// All children at one moment.
 #[derive(Debug)]

@@ -49,6 +49,7 @@ mod node_life;
 mod otp_admin;
 mod otp_beyond;
 mod otp_change;
+mod otp_conformance;
 mod otp_loops;
 mod otp_restart;
 mod otp_scale;

@@ -316,3 +316,20 @@ async fn a_child_starts_only_when_the_one_before_it_has_started() {
         .collect();
     assert_eq!(states, [ChildState::Running, ChildState::Running]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_panics_after_its_actor_came_up_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+    let supervisor = start(Vec::new()).await;
+    let spec = stage
+        .child("a")
+        .on_start(|_| std::panic::resume_unwind(Box::new("the hook panics")));
+    let failed = supervisor.start_child(spec).await;
+    assert!(
+        matches!(failed, Err(AdminError::StartFailed(StartError::Panicked(_)))),
+        "{failed:?}"
+    );
+    stage.until_down("a", "killed").await;
+    assert_eq!(counts(&supervisor).await, [0, 0, 0, 0]);
+    assert!(supervisor.start_child(stage.child("a")).await.unwrap().is_some());
+}

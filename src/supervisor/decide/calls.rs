@@ -6,7 +6,7 @@
 use super::super::admin::AdminError;
 use super::super::flags::{CHILDREN_MAX, SpecError, check_spec};
 use super::super::spec::{ChildId, ChildSpec};
-use super::child::{State, Why};
+use super::child::{After, State, Why};
 use super::{Command, Core, Deferred, Mode, Phase, Request};
 
 impl Request {
@@ -82,7 +82,7 @@ impl<H: Clone, R> Core<H, R> {
     fn terminate_child(&mut self, id: &ChildId, reply: R, out: &mut Vec<Command<H, R>>) {
         match self.children.get(id).map(|child| &child.state) {
             None => refuse(reply, AdminError::NotFound, out),
-            Some(State::Running { .. }) => self.begin_stop(id, Some(reply), out),
+            Some(State::Running { .. }) => self.begin_stop(id, After::telling(reply), out),
             Some(State::Stopped | State::Restarting { .. }) => {
                 self.keep_or_forget(id);
                 out.push(Command::Reply {

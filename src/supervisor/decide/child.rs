@@ -72,6 +72,16 @@ impl<R> Default for After<R> {
     }
 }
 
+impl<R> After<R> {
+    /// Somebody waits for it.
+    pub(super) fn telling(waiter: R) -> Self {
+        Self {
+            waiter: Some(waiter),
+            forget: false,
+        }
+    }
+}
+
 impl<H, R> Child<H, R> {
     pub(super) fn new(spec: ChildSpec, position: u64) -> Self {
         Self {

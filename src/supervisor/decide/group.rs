@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::super::admin::AdminError;
 use super::super::exit::ExitReason;
-use super::super::spec::{ChildId, StartError};
+use super::super::spec::ChildId;
+use super::super::start::StartError;
 use super::calls::refuse;
-use super::child::{State, Why};
+use super::child::{After, State, Why};
 use super::{Command, Core, Deferred, Mode, Phase};
 
 /// Children to be stopped, then children to be started, one after another.
@@ -144,7 +145,7 @@ impl<H: Clone, R> Core<H, R> {
     /// Begins to stop a child that runs; settles one that does not.
     fn bring_down(&mut self, id: &ChildId, out: &mut Vec<Command<H, R>>) {
         match self.children.get(id).map(|child| &child.state) {
-            Some(State::Running { .. }) => self.begin_stop(id, None, out),
+            Some(State::Running { .. }) => self.begin_stop(id, After::default(), out),
             Some(State::Stopped | State::Restarting { .. }) => self.keep_or_forget(id),
             Some(State::Starting { .. } | State::Cancelling { .. } | State::Stopping { .. }) | None => {}
         }

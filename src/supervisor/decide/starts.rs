@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::super::admin::AdminError;
 use super::super::observe::Notice;
-use super::super::spec::{ChildId, Shutdown, StartError};
+use super::super::spec::{ChildId, Shutdown};
+use super::super::start::StartError;
 use super::calls::refuse;
 use super::child::{After, State, Why};
 use super::group::Outcome;
-use super::{Command, Core, Incarnation, Phase};
+use super::{Command, Core, Incarnation, Mode, Phase};
 
 impl<H: Clone, R> Core<H, R> {
     pub(super) fn begin_start(&mut self, id: &ChildId, why: Why<R>, out: &mut Vec<Command<H, R>>) {
@@ -89,17 +90,13 @@ impl<H: Clone, R> Core<H, R> {
             State::Cancelling { after, .. } => match outcome {
                 Ok(Some(handle)) => {
                     self.starting -= 1;
-                    let shutdown = child.spec.shutdown_type();
-                    out.push(Command::Stop {
+                    self.in_flight -= 1;
+                    child.state = State::Running {
                         incarnation,
-                        handle: handle.clone(),
-                        shutdown,
-                    });
-                    child.state = State::Stopping {
                         handle,
                         exited: None,
-                        after,
                     };
+                    self.stop_just_started(&id, after, out);
                 }
                 Ok(None) | Err(_) => self.cancelled(&id, incarnation, after, out),
             },
@@ -110,6 +107,14 @@ impl<H: Clone, R> Core<H, R> {
             | State::Stopping { .. }) => {
                 child.state = state;
             }
+        }
+    }
+
+    /// A start was over before it could be cancelled. Where the supervisor ends in order, its turn to be stopped comes.
+    fn stop_just_started(&mut self, id: &ChildId, after: After<R>, out: &mut Vec<Command<H, R>>) {
+        let has_its_turn = self.mode == Mode::Static && matches!(self.phase, Phase::Ending(_));
+        if !has_its_turn || after.waiter.is_some() {
+            self.begin_stop(id, after, out);
         }
     }
 

@@ -9,8 +9,8 @@ use super::child::{After, State};
 use super::{Command, Core, Incarnation, Mode};
 
 impl<H: Clone, R> Core<H, R> {
-    /// Stops a running child; `waiter` hears when it is down.
-    pub(super) fn begin_stop(&mut self, id: &ChildId, waiter: Option<R>, out: &mut Vec<Command<H, R>>) {
+    /// Stops a running child.
+    pub(super) fn begin_stop(&mut self, id: &ChildId, after: After<R>, out: &mut Vec<Command<H, R>>) {
         let Some(child) = self.children.get_mut(id) else {
             return;
         };
@@ -30,10 +30,7 @@ impl<H: Clone, R> Core<H, R> {
                 State::Stopping {
                     handle,
                     exited,
-                    after: After {
-                        waiter,
-                        forget: false,
-                    },
+                    after,
                 }
             }
             other => other,
