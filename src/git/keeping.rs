@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use gix::ThreadSafeRepository;
 
 use super::clone::{
-    ACCEPTED_REF, CloneFolder, FETCHED_REF, PACKS_MAX, commit_id, pack_count, read_ref, sync_to_disk,
-    write_ref,
+    ACCEPTED_REF, CloneFolder, FETCHED_REF, PACKS_MAX, SyncedPacks, commit_id, pack_count, read_ref,
+    sync_to_disk, write_ref,
 };
 use super::commit::Commit;
 use super::error::GitError;
@@ -46,6 +46,8 @@ pub(super) struct Keeping {
     /// A reader met an object that cannot be read.
     is_suspect: Arc<AtomicBool>,
     mended_at: Mutex<Vec<Instant>>,
+    /// Packs that are known to be on the disk.
+    synced: Mutex<SyncedPacks>,
 }
 
 impl Keeping {
@@ -60,6 +62,7 @@ impl Keeping {
             judged: Mutex::default(),
             is_suspect: Arc::default(),
             mended_at: Mutex::default(),
+            synced: Mutex::default(),
         })
     }
 
@@ -133,16 +136,21 @@ impl Keeping {
         done
     }
 
-    /// Takes a commit as accepted, and makes sure that it and its objects outlive a power cut.
+    /// Takes a commit as accepted.
     pub(super) fn accept(&self, commit: &CommitId) -> Result<(), GitError> {
         let repository = self.handle();
         let id = git_id(commit)?;
         Commit::read(&repository, id)?;
         if read_ref(&repository, ACCEPTED_REF)? != Some(id) {
             write_ref(&repository, ACCEPTED_REF, id)?;
-            sync_to_disk(repository.path())?;
         }
         self.folder.note_accepted(id, &self.settings)
+    }
+
+    /// Makes what was accepted, with its objects, outlive a power cut.
+    pub(super) fn sync(&self) -> Result<(), GitError> {
+        let path = self.handle().path().to_owned();
+        sync_to_disk(&path, &mut lock(&self.synced))
     }
 
     #[expect(
@@ -366,7 +374,7 @@ impl Keeping {
         {
             carry_over(&current, &fresh, accepted)?;
         }
-        sync_to_disk(fresh.path())?;
+        sync_to_disk(fresh.path(), &mut SyncedPacks::default())?;
         drop((fresh, current));
         let mut clone = lock(&self.clone);
         if let Former::SetAside = former {
