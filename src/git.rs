@@ -17,6 +17,7 @@ mod history;
 mod keeping;
 mod line_map;
 mod local;
+mod peek;
 mod repository;
 mod settings;
 mod snapshot;

@@ -12,6 +12,8 @@
 //! The repository is written by hand (four files) and opened isolated: no system or user configuration, no `GIT_*`
 //! variables, no hooks.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,9 +102,7 @@ impl CloneFolder {
         }
         let temporary = self.0.join("accepted.tmp");
         write(&temporary, &format!("{} {}\n", note.0, note.1))?;
-        sync(&temporary)?;
-        rename(&temporary, &self.note_path())?;
-        sync(&self.0)
+        rename(&temporary, &self.note_path())
     }
 
     /// Did the accepted commit come from here? Where that cannot be told, yes: a rewrite is then refused.
@@ -238,20 +238,30 @@ fn digest_of_source(settings: &GitSettings) -> String {
     blake3::hash(source.as_bytes()).to_hex().to_string()
 }
 
+/// Names of packs (which never change) that are known to be on the disk.
+pub(super) type SyncedPacks = HashSet<OsString>;
+
 /// Makes the clone's packs, boundary and references outlive a power cut: gix leaves them to the page cache.
-pub(super) fn sync_to_disk(repository: &Path) -> Result<(), GitError> {
+pub(super) fn sync_to_disk(repository: &Path, synced: &mut SyncedPacks) -> Result<(), GitError> {
+    let mut still_there = SyncedPacks::new();
     for folder in ["objects/pack", "refs/osier", ""] {
+        let is_packs = folder == "objects/pack";
         let folder = repository.join(folder);
         let entries = fs::read_dir(&folder).map_err(|error| GitError::io("list", &folder, &error))?;
-        for path in entries
+        for entry in entries
             .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.is_file())
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
         {
-            sync(&path)?;
+            if !(is_packs && synced.contains(&entry.file_name())) {
+                sync(&entry.path())?;
+            }
+            if is_packs {
+                still_there.insert(entry.file_name());
+            }
         }
         sync(&folder)?;
     }
+    *synced = still_there;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use gix::remote::ref_map;
 
 use super::clone::{FETCHED_REF, commit_id, read_ref};
 use super::error::{GitError, from_gix, said};
+use super::peek;
 use super::settings::GitSettings;
 use super::transport::{self, AnyTransport, HttpClient};
 use super::watch::Watch;
@@ -78,6 +79,13 @@ pub(super) struct Contact<'a> {
 impl Contact<'_> {
     /// One connection: lists the branch, and fetches it if need be.
     pub(super) fn fetch(&self, reach: Reach) -> Result<Step, GitError> {
+        let fetched = read_ref(self.repository, FETCHED_REF)?;
+        let is_here = |head: gix::ObjectId| {
+            matches!(reach, Reach::New(_)) && fetched == Some(head) && self.repository.has_object(head)
+        };
+        if let Some(head) = self.peek().filter(|&head| is_here(head)) {
+            return Ok(Step::Unchanged(head));
+        }
         let remote = self.remote(&self.refspec())?;
         let prepared = self
             .connection(&remote)?
@@ -91,8 +99,7 @@ impl Contact<'_> {
         if listed.object_hash != self.repository.object_hash() {
             return Ok(Step::OtherHash(listed.object_hash));
         }
-        let fetched = read_ref(self.repository, FETCHED_REF)?;
-        if matches!(reach, Reach::New(_)) && fetched == Some(head) && self.repository.has_object(head) {
+        if is_here(head) {
             return Ok(Step::Unchanged(head));
         }
 
@@ -113,13 +120,22 @@ impl Contact<'_> {
 
     /// The head of the branch on the server. Nothing is fetched.
     pub(super) fn remote_head(&self) -> Result<CommitId, GitError> {
-        match first_id(&self.list(&self.refspec())?) {
+        let head = match self.peek() {
+            Some(head) => Some(head),
+            None => first_id(&self.list(&self.refspec())?),
+        };
+        match head {
             Some(id) => commit_id(id).ok_or_else(|| GitError::Broken {
                 url: self.settings.url.clone(),
                 reason: "it names no valid object id".to_owned(),
             }),
             None => Err(self.absent_branch()),
         }
+    }
+
+    /// The branch's head, where it can be had without a conversation.
+    fn peek(&self) -> Option<gix::ObjectId> {
+        peek::branch_head(self.settings.url.local_path()?, &self.settings.branch)
     }
 
     fn refspec(&self) -> String {

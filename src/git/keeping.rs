@@ -1,15 +1,15 @@
-//! Keeping a clone true, blocking: update it, judge its history, renew it when it is damaged or has grown.
+//! Keeping a clone true, blocking: update it, judge its history; [`renewal`] replaces it when it is damaged or has grown.
 
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gix::ThreadSafeRepository;
 
 use super::clone::{
-    ACCEPTED_REF, CloneFolder, FETCHED_REF, PACKS_MAX, commit_id, pack_count, read_ref, sync_to_disk,
+    ACCEPTED_REF, CloneFolder, FETCHED_REF, SyncedPacks, commit_id, pack_count, read_ref, sync_to_disk,
     write_ref,
 };
 use super::commit::Commit;
@@ -17,7 +17,6 @@ use super::error::GitError;
 use super::fetch::{Contact, Reach, Step, Update};
 use super::history::{Change, Relation, Walk, relation};
 use super::settings::GitSettings;
-use super::snapshot;
 use super::transport::HttpClient;
 use super::tree::{CommitTree, root_of};
 use super::watch::Watch;
@@ -27,13 +26,10 @@ use crate::names::CommitId;
 const DEEPEN_FACTOR: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 const DEEPEN_STEPS_MAX: u32 = 3;
 
-/// Damaged clones that are cloned anew by themselves within [`MENDS_PERIOD`]: a disk that damages more of them, or a
-/// server whose repository is broken, needs a person.
-const MENDS_MAX: usize = 3;
-const MENDS_PERIOD: Duration = Duration::from_secs(3600);
-
 /// The memory for trees that a walk through history meets again and again, in bytes.
 const WALK_CACHE_BYTES: usize = 8 << 20;
+
+mod renewal;
 
 /// A clone and what is to be kept in it.
 pub(super) struct Keeping {
@@ -46,6 +42,8 @@ pub(super) struct Keeping {
     /// A reader met an object that cannot be read.
     is_suspect: Arc<AtomicBool>,
     mended_at: Mutex<Vec<Instant>>,
+    /// Packs that are known to be on the disk.
+    synced: Mutex<SyncedPacks>,
 }
 
 impl Keeping {
@@ -60,6 +58,7 @@ impl Keeping {
             judged: Mutex::default(),
             is_suspect: Arc::default(),
             mended_at: Mutex::default(),
+            synced: Mutex::default(),
         })
     }
 
@@ -133,16 +132,21 @@ impl Keeping {
         done
     }
 
-    /// Takes a commit as accepted, and makes sure that it and its objects outlive a power cut.
+    /// Takes a commit as accepted.
     pub(super) fn accept(&self, commit: &CommitId) -> Result<(), GitError> {
         let repository = self.handle();
         let id = git_id(commit)?;
         Commit::read(&repository, id)?;
         if read_ref(&repository, ACCEPTED_REF)? != Some(id) {
             write_ref(&repository, ACCEPTED_REF, id)?;
-            sync_to_disk(repository.path())?;
         }
         self.folder.note_accepted(id, &self.settings)
+    }
+
+    /// Makes what was accepted, with its objects, outlive a power cut.
+    pub(super) fn sync(&self) -> Result<(), GitError> {
+        let path = self.handle().path().to_owned();
+        sync_to_disk(&path, &mut lock(&self.synced))
     }
 
     #[expect(
@@ -191,19 +195,11 @@ impl Keeping {
         match done {
             Err(error) if is_ours && self.may_mend() => {
                 tracing::warn!(%error, "cloning the repository anew");
-                self.renew(self.handle().object_hash(), Former::SetAside, watch)?;
-                lock(&self.mended_at).push(Instant::now());
-                self.is_suspect.store(false, Ordering::SeqCst);
+                self.mend(watch)?;
                 self.update_as_it_is(watch)
             }
             done => done,
         }
-    }
-
-    fn may_mend(&self) -> bool {
-        let mut mended_at = lock(&self.mended_at);
-        mended_at.retain(|at| at.elapsed() < MENDS_PERIOD);
-        mended_at.len() < MENDS_MAX
     }
 
     fn update_as_it_is(&self, watch: &Arc<Watch>) -> Result<Update, GitError> {
@@ -226,19 +222,6 @@ impl Keeping {
         } else {
             Update::Unchanged { head: head_id }
         })
-    }
-
-    /// The server names objects by another hash: to be expected of a new repository, never of the one that is followed.
-    fn change_hash(&self, hash: gix::hash::Kind, watch: &Arc<Watch>) -> Result<gix::ObjectId, GitError> {
-        let is_followed = self.folder.accepted(&self.handle()).is_some();
-        if is_followed && self.folder.is_source_of_accepted(&self.settings) {
-            return Err(GitError::HashChanged {
-                url: self.settings.url.clone(),
-                hash: hash.to_string(),
-                path: self.folder.current(),
-            });
-        }
-        self.renew(hash, Former::Drop, watch)
     }
 
     /// The head's id, if it is a commit whose root tree is here.
@@ -322,82 +305,6 @@ impl Keeping {
         }
         Ok(verdict)
     }
-
-    /// Exchanges a clone that has gathered many packs for a fresh one. Says whether it did.
-    pub(super) fn tidy(&self, watch: &Arc<Watch>) -> Result<bool, GitError> {
-        let repository = self.handle();
-        let is_grown = pack_count(&repository) >= PACKS_MAX;
-        if is_grown {
-            self.renew(repository.object_hash(), Former::Drop, watch)?;
-        }
-        Ok(is_grown)
-    }
-
-    /// Clones anew beside the current clone and, if it came whole, puts it in its place. What was accepted goes along.
-    fn renew(
-        &self,
-        hash: gix::hash::Kind,
-        former: Former,
-        watch: &Arc<Watch>,
-    ) -> Result<gix::ObjectId, GitError> {
-        let current = self.handle();
-        let fresh = self.folder.create_fresh(hash)?.to_thread_local();
-        let reach = Reach::New(self.settings.depth);
-        let head = match self.contact(&fresh, watch, |contact| contact.fetch(reach))? {
-            Step::Fetched(head) | Step::Unchanged(head) => head,
-            Step::OtherHash(hash) => {
-                return Err(GitError::Broken {
-                    url: self.settings.url.clone(),
-                    reason: format!("it cannot decide for a hash: now {hash}"),
-                });
-            }
-        };
-        self.usable(&fresh, head).map_err(|error| match error {
-            GitError::Damaged { reason, .. } => GitError::Broken {
-                url: self.settings.url.clone(),
-                reason: format!("a fresh clone of it is incomplete: {reason}"),
-            },
-            error => error,
-        })?;
-        if let Some(accepted) = self
-            .folder
-            .accepted(&current)
-            .filter(|accepted| accepted.kind() == hash)
-        {
-            carry_over(&current, &fresh, accepted)?;
-        }
-        sync_to_disk(fresh.path())?;
-        drop((fresh, current));
-        let mut clone = lock(&self.clone);
-        if let Former::SetAside = former {
-            self.folder.set_aside()?;
-        }
-        *clone = self.folder.exchange()?;
-        Ok(head)
-    }
-}
-
-/// What becomes of the clone that is replaced.
-#[derive(Debug, Clone, Copy)]
-enum Former {
-    SetAside,
-    Drop,
-}
-
-/// Makes the accepted commit known to a fresh clone, copying it if the server no longer had it. One that is nowhere to
-/// be had is not lost: it stays noted beside the clones.
-fn carry_over(
-    current: &gix::Repository,
-    fresh: &gix::Repository,
-    accepted: gix::ObjectId,
-) -> Result<(), GitError> {
-    if !fresh.has_object(accepted)
-        && let Err(error) = snapshot::carry_over(current, fresh, accepted)
-    {
-        tracing::warn!(%error, commit = %accepted, "the accepted commit cannot be carried over to the fresh clone");
-        return Ok(());
-    }
-    write_ref(fresh, ACCEPTED_REF, accepted)
 }
 
 fn git_id(commit: &CommitId) -> Result<gix::ObjectId, GitError> {

@@ -106,12 +106,26 @@ impl GitRepository {
         self.read(Keeping::fetched).await
     }
 
-    /// Takes `commit` as accepted: later heads have to descend from it.
+    /// Takes `commit` as accepted: later heads have to descend from it. It is flushed to the disk behind the caller's
+    /// back, some milliseconds later; a power cut before that is healed by the next update.
     ///
     /// # Errors
     /// When there is no such commit here, or the reference cannot be written.
     pub async fn accept(&self, commit: CommitId) -> Result<(), GitError> {
-        self.read(move |keeping| keeping.accept(&commit)).await
+        self.read(move |keeping| keeping.accept(&commit)).await?;
+        let (permit, shared) = (self.0.reads.clone().try_acquire_owned(), self.0.clone());
+        // Where all readers are busy, the next acceptance flushes this one too.
+        if let Ok(permit) = permit {
+            drop(spawn("git-sync", move || {
+                let _permit = permit;
+                let done = shared.keeping.sync();
+                if let Err(error) = &done {
+                    tracing::warn!(%error, "what was accepted cannot be flushed to the disk");
+                }
+                done
+            })?);
+        }
+        Ok(())
     }
 
     /// The facts of a commit.

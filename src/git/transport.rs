@@ -2,7 +2,7 @@
 //!
 //! gix's own transports have no deadlines, print ssh's errors to our stderr, take credentials from helpers and follow
 //! redirects to other hosts; so these are ours, and gix speaks the protocol over them. Each watches over its waits
-//! with a [`Watch`](super::watch::Watch).
+//! with a [`Watch`].
 
 use std::sync::Arc;
 
