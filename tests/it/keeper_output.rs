@@ -124,7 +124,7 @@ async fn the_last_words_are_in_the_log_when_the_exit_is_told() {
             .last_words(&spawned.instance, 3)
             .unwrap()
             .iter()
-            .map(|line| line.shown())
+            .map(osier::runtime::process::logs::LogLine::shown)
             .collect();
         assert_eq!(last, [format!("last words {round}")]);
     }

@@ -51,7 +51,7 @@ async fn a_commit_becomes_a_process_and_the_next_one_replaces_it() {
     assert_eq!((web.status, web.sync), (RunState::Running, SyncState::Synced));
     let pid = web.os_pid.unwrap();
     let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-    assert_eq!(command, "sleep\01000\0");
+    assert_eq!(command, "sleep\x001000\0");
 
     specs.put("apps/web/app.yaml", "version: 2.0.0\ncommand: [sleep, '2000']\n");
     specs.commit("web 2");

@@ -1,5 +1,7 @@
 //! A tree of files in memory: what specs are read from in tests and benches.
 
+#![allow(dead_code, reason = "each test binary and bench uses its part")]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 

@@ -29,11 +29,6 @@ impl Specs {
         format!("file://{}/specs.git", self.folder.path().display())
     }
 
-    /// The bare repository.
-    pub fn bare(&self) -> PathBuf {
-        self.folder.path().join("specs.git")
-    }
-
     fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }

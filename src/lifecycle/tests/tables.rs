@@ -477,7 +477,8 @@ fn it_is_removed_from_any_state_and_stays_gone() {
         led.dies(ExitKind::Code(1));
     };
     let starting = |led: &mut Led| led.hand(Target::run(plain(), None));
-    let states: [(RunState, &dyn Fn(&mut Led)); 4] = [
+    type Lead<'a> = &'a dyn Fn(&mut Led);
+    let states: [(RunState, Lead<'_>); 4] = [
         (RunState::Pending, &|_| {}),
         (RunState::Waiting, &waiting),
         (RunState::Backoff, &backoff),
@@ -511,7 +512,7 @@ fn an_artefact_is_fetched_before_anything_is_stopped() {
     let with_files = app(|spec| {
         spec.source = Some(Source::Path {
             path: "files".to_owned(),
-        })
+        });
     });
     let mut led = Led::running(&plain());
     led.hand(Target::run(Arc::clone(&with_files), None));
