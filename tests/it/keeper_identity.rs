@@ -76,7 +76,8 @@ async fn a_true_record_is_enough_even_without_a_mark() {
 
 #[tokio::test]
 async fn no_lie_in_a_record_makes_a_stranger_an_app() {
-    let lies: [(&str, fn(&mut StartRecord)); 4] = [
+    type Lie = fn(&mut StartRecord);
+    let lies: [(&str, Lie); 4] = [
         ("another start", |record| record.start_ticks += 1),
         ("another start long ago", |record| record.start_ticks = 0),
         ("another boot", |record| record.boot_id = "00000000".into()),

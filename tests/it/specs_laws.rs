@@ -154,7 +154,7 @@ fn yaml(value: &Json, depth: usize) -> String {
     }
 }
 
-fn node(value: Json) -> Map {
+fn node(value: &Json) -> Map {
     let text = json!({"x": value}).to_string();
     let Node {
         value: Value::Map(map),
@@ -274,7 +274,7 @@ proptest! {
                 prop_assert_eq!(&both[key], &plain(&above)[key]);
             }
         }
-        let deleted = plain(&merged(&below, &node(json!({key.as_str(): null}))));
+        let deleted = plain(&merged(&below, &node(&json!({key.as_str(): null}))));
         prop_assert!(deleted.get(&key).is_none());
         prop_assert_eq!(plain(&below).as_object().unwrap().iter().filter(|(name, _)| **name != key).count(), deleted.as_object().unwrap().len());
     }
