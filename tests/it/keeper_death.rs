@@ -110,3 +110,14 @@ async fn a_tied_keeper_ends_with_its_daemon_and_takes_its_apps_along() {
     wait_until("all of them are gone", || pids.iter().all(|pid| !is_alive(*pid))).await;
     assert_eq!(rig.marked(), Vec::<i32>::new());
 }
+
+#[tokio::test]
+async fn a_keeper_with_nothing_left_to_keep_leaves() {
+    let rig = Rig::start().await;
+    let keeper = rig.hello.pid;
+    let web = rig.run("web", &["true"]).await;
+    rig.exit(&web).await;
+    // Ten seconds, well within the patience.
+    let _rig = rig.without_daemon();
+    wait_until("it has left", || !is_alive(keeper)).await;
+}

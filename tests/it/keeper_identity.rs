@@ -51,13 +51,14 @@ fn record_of(pid: u32, instance: &InstanceId) -> StartRecord {
 }
 
 /// A keeper that finds `record`. What it makes of it is in its list.
-async fn keeper_finding(record: StartRecord) -> (Rig, tempfile::TempDir) {
+async fn keeper_finding(record: StartRecord) -> (tempfile::TempDir, Rig) {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().canonicalize().unwrap();
     fs::create_dir_all(data_dir.join("apps/web/data")).unwrap();
     let line = serde_json::to_string(&Record::Start(record)).unwrap();
     fs::write(data_dir.join("keeper.records"), line + "\n").unwrap();
-    (Rig::start_in(data_dir, false).await, folder)
+    // The folder first: what is bound last is dropped first, and the rig needs it to end its keeper.
+    (folder, Rig::start_in(data_dir, false).await)
 }
 
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn a_true_record_is_enough_even_without_a_mark() {
     let instance = InstanceId::random();
     // Erased, or another's: an app may write what it likes over its own environment.
     let stranger = Stranger::with_mark(&InstanceId::random());
-    let (rig, _folder) = keeper_finding(record_of(stranger.pid(), &instance)).await;
+    let (_folder, rig) = keeper_finding(record_of(stranger.pid(), &instance)).await;
     let list = rig.link.list().await.unwrap();
     assert_eq!(list.running.len(), 1);
     assert_eq!(
@@ -88,7 +89,7 @@ async fn no_lie_in_a_record_makes_a_stranger_an_app() {
         let stranger = Stranger::with_mark(&InstanceId::random());
         let mut record = record_of(stranger.pid(), &instance);
         tell(&mut record);
-        let (rig, _folder) = keeper_finding(record).await;
+        let (_folder, rig) = keeper_finding(record).await;
         let list = rig.link.list().await.unwrap();
         assert_eq!(list.running, [], "{lie}");
         // The app is free to start, and the stranger does not notice.
@@ -105,7 +106,7 @@ async fn a_forged_mark_makes_nobody_an_app_and_kills_nobody() {
     let mut record = record_of(stranger.pid(), &instance);
     // The app itself is long gone.
     record.pid = i32::MAX - 1;
-    let (rig, _folder) = keeper_finding(record).await;
+    let (_folder, rig) = keeper_finding(record).await;
     let list = rig.link.list().await.unwrap();
     assert_eq!((list.running.len(), list.exits.len()), (0, 1));
     assert_eq!(
@@ -121,7 +122,7 @@ async fn a_user_that_changed_needs_the_mark_as_a_witness() {
     let stranger = Stranger::with_mark(&instance);
     let mut record = record_of(stranger.pid(), &instance);
     record.uid += 1;
-    let (rig, _folder) = keeper_finding(record).await;
+    let (_folder, rig) = keeper_finding(record).await;
     assert_eq!(rig.link.list().await.unwrap().running.len(), 1);
 }
 
@@ -131,7 +132,7 @@ async fn impossible_records_are_survived() {
         let stranger = Stranger::with_mark(&InstanceId::random());
         let mut record = record_of(stranger.pid(), &InstanceId::random());
         record.pid = pid;
-        let (rig, _folder) = keeper_finding(record).await;
+        let (_folder, rig) = keeper_finding(record).await;
         assert_eq!(rig.link.list().await.unwrap().running, [], "{pid}");
     }
 }

@@ -179,7 +179,9 @@ impl Keeper {
             if self.is_done() {
                 return;
             }
-            let timeout = self.timeout(next);
+            // Asked for after `is_done`, which notes when the keeper became idle.
+            let idle = self.idle_since.map(|since| since + IDLE_FOR);
+            let timeout = self.timeout([next, idle].into_iter().flatten().min());
             events.clear();
             match epoll::wait(
                 &self.epoll,
@@ -453,8 +455,7 @@ impl Keeper {
         self.tell_drops(now);
         let (_, next) = self.apps.due(now);
         let drops = (!self.drops.is_empty()).then(|| self.drops_told_at + TELL_DROPS_EVERY);
-        let idle = self.idle_since.map(|since| since + IDLE_FOR);
-        [next, drops, idle].into_iter().flatten().min()
+        [next, drops].into_iter().flatten().min()
     }
 
     fn timeout(&self, next: Option<Instant>) -> Option<Timespec> {
