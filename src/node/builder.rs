@@ -189,7 +189,7 @@ impl NodeBuilder {
                 known_hosts: config.repo.auth.known_hosts.as_ref().map(path),
                 token_file: config.repo.auth.token_file.as_ref().map(path),
                 ca_file: config.sources.ca_file.as_ref().map(path),
-                proxy: config.sources.proxy.as_ref().map(ToString::to_string),
+                proxy: config.sources.proxy.as_ref().map(|url| url.reveal().to_owned()),
             },
             name: Some(config.node.name.to_string()),
             labels: config

@@ -115,7 +115,7 @@ impl Databases {
         let Some(path) = self.path(Kind::State) else {
             return Loaded::default();
         };
-        match read_state(&path).and_then(|bytes| guarded(&path, || records_of(bytes.as_deref()))) {
+        match read_state(&path).and_then(|bytes| guarded(&path, || records_of(bytes))) {
             Ok(records) => Loaded {
                 records,
                 ..Loaded::default()
@@ -287,7 +287,7 @@ fn read_state(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
 }
 
 /// The records in the bytes of a state file, every page of which is checked.
-fn records_of(bytes: Option<&[u8]>) -> Result<Records, redb::Error> {
+fn records_of(bytes: Option<Vec<u8>>) -> Result<Records, redb::Error> {
     let Some(bytes) = bytes else {
         return Ok(Records::new());
     };
@@ -295,8 +295,9 @@ fn records_of(bytes: Option<&[u8]>) -> Result<Records, redb::Error> {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     memory
         .set_len(length)
-        .and_then(|()| memory.write(0, bytes))
+        .and_then(|()| memory.write(0, &bytes))
         .map_err(|error| redb::Error::Corrupted(format!("it cannot be copied into memory: {error:?}")))?;
+    drop(bytes);
     let database = builder()
         .set_check_integrity_on_open(true)
         .create_with_backend(memory)?;

@@ -75,4 +75,5 @@ mod store_damage;
 mod store_events;
 mod store_records;
 mod telemetry_generated;
+mod telemetry_log;
 mod telemetry_router;

@@ -253,7 +253,7 @@ proptest! {
 
     #[test]
     fn nothing_over_something_and_something_over_itself_change_nothing(tree in tree()) {
-        let map = node(tree);
+        let map = node(&tree);
         prop_assert_eq!(plain(&merged(&map, &Map::default())), plain(&map));
         prop_assert_eq!(plain(&merged(&Map::default(), &map)), plain(&map));
         prop_assert_eq!(plain(&merged(&map, &map)), plain(&map));
@@ -261,13 +261,13 @@ proptest! {
 
     #[test]
     fn layers_of_one_shape_can_be_merged_in_any_grouping(a in shaped(), b in shaped(), c in shaped()) {
-        let (a, b, c) = (node(a), node(b), node(c));
+        let (a, b, c) = (node(&a), node(&b), node(&c));
         prop_assert_eq!(plain(&merged(&merged(&a, &b), &c)), plain(&merged(&a, &merged(&b, &c))));
     }
 
     #[test]
     fn the_later_layer_wins_and_null_deletes(a in tree(), b in tree(), key in "[a-c]") {
-        let (below, above) = (node(a), node(b.clone()));
+        let (below, above) = (node(&a), node(&b));
         let both = plain(&merged(&below, &above));
         for (key, value) in b.as_object().unwrap() {
             if !value.is_object() {

@@ -548,3 +548,102 @@ fn a_folder_that_vanishes_is_a_problem_and_no_loss_while_the_node_runs() {
     fs::create_dir(folder.path()).unwrap();
     wait_for_health(&store, "well", |problem| problem.is_none());
 }
+
+/// Pages of 4 KiB, as the kernel writes them back.
+const PAGE_BYTES: usize = 4096;
+
+/// After a power cut each page that was written since the last sync is the old one or the new one. redb must find either
+/// the old or the new state in that, or the file is set aside; it must never make up a third.
+#[test]
+fn after_a_power_cut_in_the_middle_of_a_batch_the_state_is_the_old_or_the_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.redb");
+    let (data_dir, store) = open(folder.path());
+    for number in 0..200 {
+        store.put_app(&app(&format!("app-{number}")), &note(1));
+    }
+    flush(&store);
+    let old = fs::read(&file).unwrap();
+    for number in 0..200 {
+        store.put_app(&app(&format!("app-{number}")), &note(2));
+    }
+    flush(&store);
+    let new = fs::read(&file).unwrap();
+    drop((data_dir, store));
+
+    let (mut kept_old, mut kept_new, mut set_aside) = (0, 0, 0);
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..200 {
+        let share = random.f64();
+        let mut torn = new.clone();
+        for (torn_page, old_page) in torn.chunks_mut(PAGE_BYTES).zip(old.chunks(PAGE_BYTES)) {
+            if torn_page.len() == old_page.len() && random.f64() < share {
+                torn_page.copy_from_slice(old_page);
+            }
+        }
+        let cut = tempfile::tempdir().unwrap();
+        fs::write(cut.path().join("state.redb"), torn).unwrap();
+        let (_data_dir, store) = open(cut.path());
+        let found = store.apps::<Note>();
+        let numbers: std::collections::BTreeSet<u64> = found.values().map(|note| note.number).collect();
+        match numbers.into_iter().collect::<Vec<_>>().as_slice() {
+            [] => {
+                assert!(
+                    !store.health().set_aside.is_empty(),
+                    "round {round}: lost in silence"
+                );
+                set_aside += 1;
+            }
+            [1] if found.len() == 200 => kept_old += 1,
+            [2] if found.len() == 200 => kept_new += 1,
+            mixed => panic!("round {round}: {mixed:?} in {} records", found.len()),
+        }
+    }
+    println!("old {kept_old}, new {kept_new}, set aside {set_aside}");
+    assert!(kept_old + kept_new > 0);
+}
+
+/// What the kernel counts for the threads of this process that are called `osier-store`.
+#[cfg(target_os = "linux")]
+fn wakeups_of_store_threads() -> Vec<(u64, u64)> {
+    let mut found = Vec::new();
+    for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        if !status.starts_with("Name:\tosier-store\n") {
+            continue;
+        }
+        let switches = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+            .unwrap();
+        let id = task.file_name().to_str().unwrap().parse().unwrap();
+        found.push((id, switches.trim().parse().unwrap()));
+    }
+    found.sort_unstable();
+    found
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "a part of a_store_with_nothing_to_write_wakes_nobody"]
+fn child_has_nothing_to_write() {
+    let (_data_dir, store) = open(&child_folder().join("data"));
+    store.put(&NOTE, &note(1));
+    append(&store, "x");
+    flush(&store);
+    let before = wakeups_of_store_threads();
+    assert_eq!(before.len(), 1);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(wakeups_of_store_threads(), before);
+    fs::write(child_folder().join("slept"), "").unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_with_nothing_to_write_wakes_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = child("store_damage::child_has_nothing_to_write", folder.path())
+        .status()
+        .unwrap();
+    assert!(status.success() && folder.path().join("slept").exists());
+}
