@@ -10,14 +10,18 @@ use super::args::Globals;
 use super::find;
 use super::look::Look;
 use super::outcome::{Exit, Outcome, Trouble};
+use super::render;
 use super::screen::{Format, Screen};
 use crate::control::client::{Client, ClientError, Items};
 use crate::names::AppName;
-use crate::rpc::procedures::{Nothing, State, Watch};
+use crate::rpc::procedures::{Events, EventsRequest, Nothing, State, Watch};
 use crate::rpc::{Procedure, RpcErrorCode};
 
 /// How long a question that the daemon answers from memory may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whoever waits longer than this is told what happens meanwhile.
+const TELLING_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a watched screen is drawn again where nothing changes: its ages go on.
 const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
@@ -99,6 +103,52 @@ impl Context {
         match client.call::<P>(request, Some(ANSWER_TIMEOUT)).await {
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.with_nearest(app, error).await),
+        }
+    }
+
+    /// Waits for `work`; what happens on the node meanwhile is told on standard error, once it takes long.
+    pub(crate) async fn telling<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        if self.screen.is_quiet {
+            return work.await;
+        }
+        tokio::select! {
+            biased;
+            done = &mut work => done,
+            () = self.tell_what_happens() => work.await,
+        }
+    }
+
+    /// Returns when nothing can be told.
+    async fn tell_what_happens(&self) {
+        let began = Instant::now();
+        let request = EventsRequest {
+            since_ms: Some(self.screen.look.now_ms),
+            follow: true,
+            ..EventsRequest::default()
+        };
+        let Ok(client) = find::connect(&self.globals).await else {
+            return;
+        };
+        let Ok(mut events) = client.stream::<Events>(&request).await else {
+            return;
+        };
+        let mut untold = Vec::new();
+        let long = sleep_until(began + TELLING_AFTER);
+        tokio::pin!(long);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Ok(Some(event)) => untold.push(render::events::line(&self.screen.talk_look, &event)),
+                    Ok(None) | Err(_) => return,
+                },
+                () = &mut long, if !long.is_elapsed() => {}
+            }
+            if long.is_elapsed() {
+                untold
+                    .drain(..)
+                    .for_each(|line| self.screen.talk(line.trim_end()));
+            }
         }
     }
 

@@ -338,6 +338,26 @@ fn a_reconcile_that_takes_too_long_is_124_and_says_that_it_goes_on() {
 }
 
 #[test]
+fn whoever_waits_long_is_told_what_happens() {
+    let events = [event(
+        1,
+        &["bc_gitops", "deploy", "stop"],
+        &json!({"app": "web", "to_version": "1.0"}),
+    )];
+    let daemon = healthy()
+        .late::<calls::Reconcile>(
+            std::time::Duration::from_millis(1_500),
+            &reconciled("synced", "ok"),
+        )
+        .streams::<calls::Events>(&events, true)
+        .serve();
+    let ran = daemon.osier(&["reconcile", "--wait", "-o", "json"]);
+    assert_eq!(ran.json()["result"], "synced");
+    assert_eq!(ran.err, "2026-01-02 03:04:05  ✓ deployed web 1.0 in 120 ms\n");
+    assert_eq!(daemon.osier(&["reconcile", "--wait", "-q"]).err, "");
+}
+
+#[test]
 fn ctrl_c_is_130_and_says_how_to_follow_what_goes_on() {
     let daemon = healthy().silent_on::<calls::Reconcile>().serve();
     let mut command = daemon.command(&["reconcile", "--wait"]);
@@ -515,7 +535,7 @@ fn events_are_sentences_and_a_follower_gets_each_at_once() {
         event(
             1,
             &["bc_gitops", "deploy", "stop"],
-            &json!({"app": "web", "to": "1.0"}),
+            &json!({"app": "web", "to_version": "1.0"}),
         ),
         event(
             2,

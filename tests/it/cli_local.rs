@@ -221,3 +221,95 @@ fn the_schema_of_the_configuration_is_printed() {
     let schema = ran(osier(&["schema", "config"])).json();
     assert!(schema["properties"]["repo"]["properties"]["branch"].is_object());
 }
+
+#[test]
+fn init_writes_a_repository_that_validates_and_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = standing(folder.path(), &["init", "specs"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(standing(folder.path(), &["validate", "specs"]).code, Some(0));
+    assert_eq!(
+        standing(folder.path(), &["init", "specs"]).code,
+        Some(0),
+        "the same again is no conflict"
+    );
+    write(folder.path(), "specs/apps/hello/app.yaml", "version: 7\n");
+    let refused = standing(folder.path(), &["init", "specs"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.err.contains("nothing was written") && refused.err.contains("apps/hello/app.yaml"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("specs/apps/hello/app.yaml")).unwrap(),
+        "version: 7\n"
+    );
+}
+
+#[test]
+fn init_translates_a_bc_gitops_repository_and_says_what_it_could_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "bc/apps/counter/app.config",
+        "#{name => counter, version => <<\"0.1.5\">>, env => #{http_port => 8082}}.\n",
+    );
+    write(folder.path(), "bc/apps/broken/app.config", "#{name => ");
+    std::fs::create_dir_all(folder.path().join("bc/apps/empty")).unwrap();
+    let ran = standing(folder.path(), &["init", "--from-bc-gitops", "bc", "new"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.err.contains("apps/broken/app.config:1:") && ran.err.contains("empty: there is no spec"),
+        "{}",
+        ran.err
+    );
+    let text = std::fs::read_to_string(folder.path().join("new/apps/counter/app.yaml")).unwrap();
+    assert!(
+        text.contains("name: counter") && text.contains("version: \"0.1.5\""),
+        "{text}"
+    );
+    let same = standing(folder.path(), &["init", "--from-bc-gitops", "bc", "bc"]);
+    assert_eq!(same.code, Some(2), "{same:?}");
+}
+
+#[test]
+fn a_sys_config_becomes_a_configuration_that_can_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "sys.config",
+        "[{bc_gitops, [{repo_url, <<\"https://git.example.com/specs.git\">>}, {branch, <<\"edge\">>}, {reconcile_interval, 30000}]}].\n",
+    );
+    let imported = standing(folder.path(), &["config", "import", "sys.config"]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    write(folder.path(), "osier.toml", &imported.out);
+    let shown = standing(
+        folder.path(),
+        &["config", "show", "--config", "osier.toml", "-o", "json"],
+    )
+    .json();
+    let value = |key: &str| {
+        shown
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|v| v["key"] == key)
+            .unwrap()["value"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        (
+            value("repo.branch").as_str(),
+            value("repo.reconcile_interval").as_str()
+        ),
+        ("\"edge\"", "\"30s\"")
+    );
+    write(folder.path(), "wrong.config", "[{bc_gitops, [");
+    assert_eq!(
+        standing(folder.path(), &["config", "import", "wrong.config"]).code,
+        Some(1)
+    );
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use osier::control::server::{Caller, Door, Items, bind, serve};
@@ -25,6 +26,8 @@ pub enum Reply {
         bodies: Vec<Vec<u8>>,
         stays: bool,
     },
+    /// After so long.
+    Late(Duration, Vec<u8>),
     Never,
 }
 
@@ -60,6 +63,16 @@ impl FakeNode {
             stays,
         };
         self.answers.lock().unwrap().insert(P::NAME, Arc::new(answer));
+        self
+    }
+
+    /// `P` is answered after so long.
+    pub fn late<P: Procedure>(self, time: Duration, reply: &P::Reply) -> Self {
+        let body = wire::encode(reply).unwrap();
+        self.answers
+            .lock()
+            .unwrap()
+            .insert(P::NAME, Arc::new(move |_| Reply::Late(time, body.clone())));
         self
     }
 
@@ -121,6 +134,10 @@ impl Door for FakeNode {
             match answer(body) {
                 Reply::Done(body) => Ok(body),
                 Reply::Refused(error) => Err(error),
+                Reply::Late(time, body) => {
+                    tokio::time::sleep(time).await;
+                    Ok(body)
+                }
                 Reply::Never => std::future::pending().await,
                 Reply::Items { bodies, stays } => {
                     for body in bodies {

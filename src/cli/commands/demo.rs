@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use self::stage::Stage;
+use self::stage::{Stage, quoted};
 use super::super::context::Context;
 use super::super::look::{Glyph, Tone};
 use super::super::outcome::{Exit, Outcome, Trouble};
@@ -192,8 +192,8 @@ fn introduce(
                 took = took(elapsed_ms),
                 names = names.join(", "),
                 path = stage.path_export(),
-                socket = stage.socket().display(),
-                work = stage.work().display(),
+                socket = quoted(&stage.socket()),
+                work = quoted(&stage.work()),
                 removes = if stage.is_kept() { "" } else { " and removes everything" },
             )
         },

@@ -124,7 +124,10 @@ async fn act<P: Procedure<Reply = ActionReply>>(
 ) -> Outcome {
     let mut client = context.connect().await?;
     context.on_interrupt("what was begun goes on; follow it with `osier events -f`");
-    let reply = match client.call::<P>(request, Some(ACTION_TIMEOUT)).await {
+    let answer = context
+        .telling(client.call::<P>(request, Some(ACTION_TIMEOUT)))
+        .await;
+    let reply = match answer {
         Ok(reply) => reply,
         Err(error) => return Err(with_nearest(context, app, error).await),
     };

@@ -79,7 +79,10 @@ async fn operate(context: &mut Context, operation: Operation, app: Option<String
     let request = OperateRequest { operation, app };
     let mut client = context.connect().await?;
     context.on_interrupt("what was begun goes on; follow it with `osier events -f`");
-    let replies = match client.call::<Operate>(&request, Some(OPERATE_TIMEOUT)).await {
+    let answer = context
+        .telling(client.call::<Operate>(&request, Some(OPERATE_TIMEOUT)))
+        .await;
+    let replies = match answer {
         Ok(replies) => replies,
         Err(error) => return Err(with_nearest(context, request.app.as_deref(), error).await),
     };

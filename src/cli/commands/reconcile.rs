@@ -66,7 +66,10 @@ pub(crate) async fn run(context: &mut Context, args: ReconcileArgs) -> Outcome {
     };
     let mut client = context.connect().await?;
     context.on_interrupt("the reconcile goes on; follow it with `osier events -f` or `osier status -w`");
-    let reply = match client.call::<Reconcile>(&request, args.timeout).await {
+    let answer = context
+        .telling(client.call::<Reconcile>(&request, args.timeout))
+        .await;
+    let reply = match answer {
         Ok(reply) => reply,
         Err(error) => return Err(refused(context, &request, error).await),
     };

@@ -120,7 +120,7 @@ impl Stage {
             .and_then(|found| found.canonicalize().ok())
             .is_some_and(|found| found == program);
         match program.parent() {
-            Some(folder) if !is_found => format!("PATH={}:$PATH ", folder.display()),
+            Some(folder) if !is_found => format!("PATH={}:$PATH ", quoted(folder)),
             _ => String::new(),
         }
     }
@@ -131,6 +131,17 @@ impl Drop for Stage {
         if !self.is_kept {
             remove(&self.folder);
         }
+    }
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
@@ -217,7 +228,7 @@ fn configuration(folder: &Path) -> String {
         "# The demo's node.\n\
          [node]\nname = \"demo\"\ndata_dir = {data}\nsocket = {socket}\nenforce = \"best_effort\"\n\n\
          [repo]\nurl = {url}\nbranch = \"main\"\nreconcile_interval = \"1s\"\n\n\
-         [telemetry]\nlog = \"error\"\n",
+         [telemetry]\n# What happens is printed by the demo itself.\nlog = \"error,osier::actors::telemetry_router=off\"\n",
         data = path("node"),
         socket = path("osier.sock"),
     )
