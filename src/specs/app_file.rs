@@ -50,7 +50,7 @@ pub fn read_app(path: &str, bytes: &[u8], folder_name: &str, facts: &NodeFacts) 
         },
     );
     let mut decoded = layered.decoded;
-    if let Some(spec) = &decoded.spec {
+    if let Some(spec) = decoded.spec.as_ref().filter(|_| decoded.mistakes.is_empty()) {
         decoded
             .mistakes
             .extend(not_supported_yet(&layered.tree, spec, facts));
@@ -111,7 +111,8 @@ fn parse_with(
     }
 }
 
-/// What `spec` asks for on this node and this release does not carry out.
+/// What `spec` asks for on this node and this release does not carry out. Told of specs without a mistake only: first
+/// things first.
 pub(super) fn not_supported_yet(tree: &Map, spec: &AppSpec, facts: &NodeFacts) -> Vec<Mistake> {
     const HELP: &str = "the spec is valid, but this release does not carry it out: remove it, or wait for a release that does";
     if !runs_here(&spec.placement, facts) {

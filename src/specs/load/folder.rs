@@ -177,8 +177,10 @@ impl Outcome<'_> {
         let mut parts = Vec::new();
         if let Some(spec) = &spec {
             artefact = self.named_files(spec, finder, &mut parts)?;
-            let lacks = app_file::not_supported_yet(&self.layered.tree, spec, facts);
-            self.layered.decoded.mistakes.extend(lacks);
+            if self.layered.decoded.mistakes.is_empty() {
+                let lacks = app_file::not_supported_yet(&self.layered.tree, spec, facts);
+                self.layered.decoded.mistakes.extend(lacks);
+            }
         }
         let decoded = self.layered.decoded;
         let name = decoded.name.as_ref();
