@@ -42,6 +42,7 @@ pub(super) struct Keeping {
     /// A reader met an object that cannot be read.
     is_suspect: Arc<AtomicBool>,
     mended_at: Mutex<Vec<Instant>>,
+    tidied_at: Mutex<Option<Instant>>,
     /// Packs that are known to be on the disk.
     synced: Mutex<SyncedPacks>,
 }
@@ -58,6 +59,7 @@ impl Keeping {
             judged: Mutex::default(),
             is_suspect: Arc::default(),
             mended_at: Mutex::default(),
+            tidied_at: Mutex::default(),
             synced: Mutex::default(),
         })
     }
@@ -176,8 +178,19 @@ impl Keeping {
         done
     }
 
-    /// Brings the clone up to date. One that turns out to be damaged is cloned anew.
+    /// Brings the clone up to date. One that turns out to be damaged is cloned anew, one that has grown is exchanged when
+    /// nobody waits for news.
     pub(super) fn update(&self, watch: &Arc<Watch>) -> Result<Update, GitError> {
+        let done = self.update_mending(watch);
+        if let Ok(Update::Unchanged { .. }) | Err(GitError::HistoryRewritten { .. }) = done
+            && let Err(error) = self.tidy(watch)
+        {
+            tracing::warn!(%error, "the clone has grown and cannot be exchanged for a fresh one");
+        }
+        done
+    }
+
+    fn update_mending(&self, watch: &Arc<Watch>) -> Result<Update, GitError> {
         let done = if self.is_suspect.load(Ordering::SeqCst) {
             Err(GitError::Damaged {
                 path: self.folder.current(),

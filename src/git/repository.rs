@@ -74,20 +74,14 @@ impl GitRepository {
 
     /// Asks for the branch's head, fetches it if it is new, and makes sure that it descends from the accepted commit.
     ///
+    /// A damaged clone is cloned anew on the way. One that many fetches have filled with packs is exchanged for a fresh
+    /// one when an update finds nothing new.
+    ///
     /// # Errors
     /// [`GitError::HistoryRewritten`] where it does not descend: it is fetched all the same, so that [`Self::accept`]
     /// can accept it. Else whatever kept it from being fetched; then nothing has changed here.
     pub async fn update(&self) -> Result<Update, GitError> {
         self.network(Keeping::update).await
-    }
-
-    /// Exchanges a clone that many fetches have filled with packs for a fresh one. To be called after an update that
-    /// fetched, when its commit has been dealt with: mostly it finds nothing to do. Says whether it did something.
-    ///
-    /// # Errors
-    /// When the fresh clone does not come about; then the present one stays.
-    pub async fn tidy(&self) -> Result<bool, GitError> {
-        self.network(Keeping::tidy).await
     }
 
     /// The commit that was accepted last, if any.

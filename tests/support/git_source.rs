@@ -94,6 +94,19 @@ impl Source {
         self.head()
     }
 
+    /// A commit on `main` that changes the file `a` alone, by one process; the work tree stays behind.
+    pub fn quick_commit(&self, text: &str) -> CommitId {
+        let at = self.clock.fetch_add(1, Ordering::Relaxed);
+        let script = format!(
+            "commit refs/heads/main\ncommitter A <a@example.com> {at} +0000\ndata 5\nquick\nfrom refs/heads/main^0\n\
+             M 644 inline a\ndata {}\n{text}\n",
+            text.len()
+        );
+        self.git_with_input(&["fast-import", "--quiet"], Some(script.as_bytes()));
+        let head = std::fs::read_to_string(self.path.join(".git/refs/heads/main")).unwrap();
+        head.trim().parse().unwrap()
+    }
+
     /// The commit that is checked out.
     pub fn head(&self) -> CommitId {
         self.git(&["rev-parse", "HEAD"]).parse().unwrap()

@@ -16,6 +16,9 @@ use crate::git::watch::Watch;
 const MENDS_MAX: usize = 3;
 const MENDS_PERIOD: Duration = Duration::from_secs(3600);
 
+/// How long to wait after a fresh clone did not come about, before the next is tried.
+const TIDY_PAUSE: Duration = Duration::from_secs(600);
+
 impl Keeping {
     /// Clones a damaged repository anew; what could be read of it stays beside.
     pub(super) fn mend(&self, watch: &Arc<Watch>) -> Result<(), GitError> {
@@ -49,14 +52,21 @@ impl Keeping {
         self.renew(hash, Former::Drop, watch)
     }
 
-    /// Exchanges a clone that has gathered many packs for a fresh one. Says whether it did.
-    pub(in crate::git) fn tidy(&self, watch: &Arc<Watch>) -> Result<bool, GitError> {
+    /// Exchanges a clone that has gathered many packs for a fresh one. Where that failed, it waits before it tries again.
+    pub(super) fn tidy(&self, watch: &Arc<Watch>) -> Result<(), GitError> {
         let repository = self.handle();
-        let is_grown = pack_count(&repository) >= PACKS_MAX;
-        if is_grown {
-            self.renew(repository.object_hash(), Former::Drop, watch)?;
+        if pack_count(&repository) < PACKS_MAX {
+            return Ok(());
         }
-        Ok(is_grown)
+        let mut tried_at = lock(&self.tidied_at);
+        if tried_at.is_some_and(|at| at.elapsed() < TIDY_PAUSE) {
+            return Ok(());
+        }
+        let done = self
+            .renew(repository.object_hash(), Former::Drop, watch)
+            .map(|_| ());
+        *tried_at = done.is_err().then(Instant::now);
+        done
     }
 
     /// Clones anew beside the current clone and, if it came whole, puts it in its place. What was accepted goes along.
