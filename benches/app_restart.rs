@@ -45,7 +45,7 @@ fn app(index: usize, version: &str) -> Arc<DesiredApp> {
         initial: Some(Span::from_millis(0)),
         max: None,
     };
-    if index % 10 != 0 {
+    if !index.is_multiple_of(10) {
         spec.depends_on = vec![format!("app-{:04}", index - 1).parse().expect("a name")];
     }
     Arc::new(DesiredApp {
