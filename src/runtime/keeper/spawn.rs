@@ -365,12 +365,7 @@ fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, Ow
     // SAFETY: `args` is a valid clone_args of `bytes` bytes. The child begins in `child::begin` on a stack that nobody
     // else uses, with a `Launching` that outlives it (the caller keeps it until the child has left, or leaks it).
     let mut result = unsafe { raw::clone3(&raw mut args, bytes, launching, child::begin) };
-    if group.is_none()
-        && matches!(
-            Errno::from_raw_os_error(-result as i32),
-            Errno::NOSYS | Errno::PERM
-        )
-    {
+    if group.is_none() && matches!(refusal(result), Some(Errno::NOSYS | Errno::PERM)) {
         // A filter that does not know clone3: its predecessor does the same, without a group.
         let top = launching.stack.bottom() + launching.stack.bytes();
         let flags = flags | libc::SIGCHLD as u64;
@@ -384,10 +379,16 @@ fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, Ow
     match pid {
         // SAFETY: the kernel stored a new descriptor that nobody else owns.
         Some(pid) if pidfd >= 0 => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
-        _ => Err(Errno::from_raw_os_error(
-            i32::try_from(-result).unwrap_or(libc::EIO),
-        )),
+        _ => Err(refusal(result).unwrap_or(Errno::IO)),
     }
+}
+
+/// What the kernel said no with, if it did.
+fn refusal(result: isize) -> Option<Errno> {
+    let errno = result.checked_neg().and_then(|errno| i32::try_from(errno).ok())?;
+    (1..4096)
+        .contains(&errno)
+        .then(|| Errno::from_raw_os_error(errno))
 }
 
 /// Whether the kernel is too old (before 5.7), filters the call, or does not let this group be entered so.
