@@ -21,6 +21,7 @@ pub(crate) struct NodeBoard {
     specs: Mutex<SpecsFacts>,
     reconcile: Mutex<Option<LastReconcile>>,
     held: Mutex<Held>,
+    dropped_output_bytes: Mutex<BTreeMap<AppName, u64>>,
     store_error: Mutex<Option<String>>,
     changes: Changes,
 }
@@ -131,6 +132,19 @@ impl NodeBoard {
     pub fn set_held(&self, held: Held) {
         *lock(&self.held) = held;
         self.touch();
+    }
+
+    /// How much of an app's output was dropped because it said too much at once.
+    pub fn dropped_output_bytes(&self, app: &AppName) -> u64 {
+        lock(&self.dropped_output_bytes)
+            .get(app)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// For the link to the keeper alone. `true`: nothing of this app's had been dropped before.
+    pub fn set_dropped_output_bytes(&self, app: AppName, bytes: u64) -> bool {
+        lock(&self.dropped_output_bytes).insert(app, bytes).is_none()
     }
 
     /// What is wrong with the state on disk.

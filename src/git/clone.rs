@@ -298,7 +298,7 @@ pub(super) fn commit_id(id: gix::ObjectId) -> Option<CommitId> {
 /// Takes away what a killed fetch left: locks, temporary packs, packs without an index. Nobody else works in here: the
 /// data directory has one daemon.
 fn remove_leftovers(repository: &Path) -> Result<(), GitError> {
-    for folder in ["", "refs", "refs/osier", "objects", "objects/pack"] {
+    for folder in ["", "refs", "refs/heads", "refs/osier", "objects", "objects/pack"] {
         let folder = repository.join(folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,

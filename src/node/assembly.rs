@@ -291,7 +291,7 @@ pub(super) async fn start(
     if let (Some(processes), false) = (&settings.processes, runtimes.contains_key("process")) {
         runtimes.insert(
             "process".to_owned(),
-            Arc::new(process_runtime(&settings.data_dir, processes)),
+            Arc::new(process_runtime(&settings.data_dir, processes, node_board.clone())),
         );
     }
     let parts = Parts {
@@ -317,7 +317,7 @@ pub(super) async fn start(
     })
 }
 
-fn process_runtime(data_dir: &Path, settings: &ProcessSettings) -> ProcessRuntime {
+fn process_runtime(data_dir: &Path, settings: &ProcessSettings, board: Arc<NodeBoard>) -> ProcessRuntime {
     let keeper = KeeperOptions {
         data_dir: data_dir.to_owned(),
         tied: settings.ends_with_node,
@@ -336,7 +336,11 @@ fn process_runtime(data_dir: &Path, settings: &ProcessSettings) -> ProcessRuntim
                 ),
                 LinkEvent::Disconnected { why } => warn!(why, "the keeper is gone; apps live on"),
                 LinkEvent::OutputDropped { app, output } => {
-                    warn!(%app, dropped = output.dropped_bytes_count, "output is dropped: too much at once");
+                    let bytes = output.dropped_bytes_count;
+                    // Once an app: `osier show` has the count.
+                    if board.set_dropped_output_bytes(app.clone(), bytes) {
+                        warn!(%app, bytes, "output is dropped: too much at once");
+                    }
                 }
             }
         }

@@ -177,6 +177,9 @@ pub struct AppDetails {
     pub exits: Vec<PastExit>,
     /// The last lines of its output.
     pub last_words: Vec<LogLine>,
+    /// Bytes of its output that were dropped since its keeper knows it: it said too much at once.
+    #[serde(default)]
+    pub dropped_output_bytes: u64,
     /// The newest events about it, newest first.
     pub events: Vec<EventRecord>,
     /// The commit that last touched it.

@@ -45,7 +45,7 @@ a_data() { echo "$W/$1"; }
 a_keeper() {
     local entry
     for entry in /proc/[0-9]*; do
-        tr '\0' ' ' <"$entry/cmdline" 2>/dev/null | grep -qE "^[^ ]*osier .*keeper.*$W/$1( |/|\$)" && echo "${entry#/proc/}"
+        { tr '\0' ' ' <"$entry/cmdline"; } 2>/dev/null | grep -qE "^[^ ]*osier .*keeper.*$W/$1( |/|\$)" && echo "${entry#/proc/}"
     done || true
 }
 

@@ -25,6 +25,7 @@ pub(crate) async fn app(node: &Arc<NodeContext>, request: AppRequest) -> Result<
     Ok(AppDetails {
         why: facts.why(),
         usage,
+        dropped_output_bytes: node.node_board.dropped_output_bytes(&name),
         events: newest_events(node, &name),
         desired: facts.desired.as_deref().cloned(),
         applied: facts.posted.record.applied.as_deref().cloned(),
