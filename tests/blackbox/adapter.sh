@@ -119,7 +119,7 @@ a_validate() { "$OSIER" validate "$1" --color never "${@:2}"; }
 a_dropped() { a_show "$1" "$2" | jq '[.. | objects | to_entries[] | select(.key | test("dropped")) | .value | numbers] | add // 0'; }
 
 # Folders that the cases look into: the git cache, an app's data, an app's logs.
-a_cache() { find "$W/$1" -type d -name objects -prune -exec dirname {} \; ; }
+a_cache() { echo "$W/$1/repo/current"; }
 a_app_data() { echo "$W/$1/apps/$2/data"; }
 a_app_logs() { echo "$W/$1/apps/$2/logs"; }
 

@@ -48,7 +48,7 @@ for name in "${names[@]}"; do
     if [ -n "${version[$name]:-}" ]; then
         check "$name: exactly one tree of ${processes[$name]}" wait_until 10 "[ \$(n $name) = ${processes[$name]} ]"
         check "$name: of version ${version[$name]}" same "$(jqs ".apps.$name.version")" "${version[$name]}"
-        check "$name: status has its main process" eval "pids $name | grep -qx \"\$(jqs .apps.$name.pid)\""
+        check "$name: status has its main process" eval "pids $name | has -x \"\$(jqs .apps.$name.pid)\""
     else
         check "$name: gone" same "$(n "$name")" 0
     fi

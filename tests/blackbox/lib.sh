@@ -23,12 +23,18 @@ check() { # WHAT COMMAND...
     "$@" || fail "$what (false: $*)"
     note "$what"
 }
+# Reads to the end, so that whoever writes into the pipe is not ended by SIGPIPE.
+has() { grep "$@" >/dev/null; }
 same() { [ "$1" = "$2" ] || { echo "   found '$1', expected '$2'" >&2; return 1; }; }
 on_error() { echo "FAIL: line $1: $2" >&2; }
 trap 'on_error "$LINENO" "$BASH_COMMAND"' ERR
 
 # ---- processes, as the kernel sees them
-alive() { local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1) && [ -n "$state" ] && [ "$state" != Z ]; }
+alive() { # a zombie is not; but one whose other threads are still leaving holds its files
+    local state
+    state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1) && [ -n "$state" ] || return 1
+    [ "$state" != Z ] || [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -gt 1 ]
+}
 marked() { { grep -lzE "^MARK=$RUN-$1\$" /proc/[0-9]*/environ 2>/dev/null || true; } | sed 's|/proc/\([0-9]*\)/.*|\1|'; }
 pids() { marked "$1"; }
 n() { marked "$1" | wc -l; }

@@ -7,7 +7,7 @@ printf '{\n  "name": "b",\n  "version": }\n' >"$W/work/$(a_path b)"
 put c version=2.0.0 "cmd=$(script 'exec sleep 100002')"
 push "b is broken, c is new"
 check "c is upgraded" wait_until 10 '[ "$(n c)" = 1 ] && [ "$(pids c)" != '"$c"' ]'
-check "b's error names the file and the line" wait_until 5 'jqs .apps.b.error | grep -q "$(a_path b):3:"'
+check "b's error names the file and the line" wait_until 5 'jqs .apps.b.error | has "$(a_path b):3:"'
 check "the node is degraded" wait_until 5 '[ "$(jqs .state)" = degraded ]'
 check "a and b run on" same "$(pids a) $(pids b)" "$a $b"
 check "b's last good version is shown" same "$(jqs .apps.b.version)" 1.0.0

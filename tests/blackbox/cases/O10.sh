@@ -6,8 +6,8 @@ put a; put x depends_on=y; put y depends_on=x; put z depends_on=nope
 push all
 a_start n1 >/dev/null
 check "a runs" wait_until 10 'is_running a'
-check "the cycle is printed" wait_until 5 'jqs .apps.x.error | grep -qE "x.*y.*x|y.*x.*y"'
-check "the missing name is printed" eval 'jqs .apps.z.error | grep -q nope'
+check "the cycle is printed" wait_until 5 'jqs .apps.x.error | has -E "x.*y.*x|y.*x.*y"'
+check "the missing name is printed" eval 'jqs .apps.z.error | has nope'
 check "none of them runs" same "$(n x)$(n y)$(n z)" 000
 check "none of them is shown as running" same "$(jqs '[.apps.x,.apps.y,.apps.z] | map(.state) | unique | map(select(. == "running" or . == "stopped")) | length')" 0
 sleep 1

@@ -6,7 +6,7 @@ all="$(pids a) $(pids b) $(pids c) $(pids d) $(pids e)"
 rm -r "$W/work/apps"
 push "all gone"
 check "blocked, as a mass removal" wait_until 10 '[ "$(jqs .blocked.kind)" = prune ]'
-check "it says how to accept" eval 'jqs .blocked.accept | grep -q reconcile'
+check "it says how to accept" eval 'jqs .blocked.accept | has reconcile'
 check "the node is degraded with a reason" eval '[ "$(jqs .state)" = degraded ] && [ -n "$(jqs ".error // empty")" ]'
 check "all five run" holds_for 3 "same '$all' \"\$(pids a) \$(pids b) \$(pids c) \$(pids d) \$(pids e)\""
 a_accept n1 "$(head_commit)"

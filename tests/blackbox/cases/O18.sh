@@ -13,7 +13,7 @@ check "at most four starts" [ "$(wc -l <"$W/starts")" -le 4 ]
 check "more than one" [ "$(wc -l <"$W/starts")" -gt 1 ]
 gaps=$(awk 'NR > 1 {print $1 - last} {last = $1}' "$W/starts" | tr '\n' ' ')
 check "the gaps grow: $gaps" eval 'printf "%s\n" $gaps | sort -nc'
-check "the reason is said" eval 'jqs .apps.a.error | grep -q "1"'
+check "the reason is said" eval 'jqs .apps.a.error | has "1"'
 check "b was left alone" same "$(pids b)" "$b"
 starts=$(wc -l <"$W/starts")
 check "no further try" holds_for 3 "same $starts \"\$(wc -l <$W/starts)\""

@@ -5,7 +5,7 @@ mkrepo
 put a "cmd=$(script 'head -c 5000000 /dev/zero | tr "\0" y; echo; printf "nul\0nul\n\377\376bad\n\033]0;pwned\007title\n"; echo the-end; exec sleep 100000')"
 push odd
 a_start n1 >/dev/null
-check "read to the end" wait_until 20 'a_logs n1 a 2>/dev/null | grep -q the-end'
+check "read to the end" wait_until 20 'a_logs n1 a 2>/dev/null | has the-end'
 began=$(now_ms)
 a_logs n1 a >"$W/text"
 a_logs n1 a -o jsonl >"$W/lines"

@@ -2,8 +2,12 @@
 # nothing of the daemon's environment reaches an app
 . "$(dirname "$0")/../lib.sh"
 export SECRET_TOKEN=x LD_LIBRARY_PATH_OF_DAEMON=y
-begin a
-check "the daemon has it" eval 'environ "$(a_pid n1)" | grep -q ^SECRET_TOKEN='
+mkrepo
+put a 'cmd=["/bin/sleep", "100000"]' # a shell would add variables of its own
+push a
+a_start n1 >/dev/null
+check "it runs" wait_until 10 'is_running a'
+check "the daemon has it" eval 'environ "$(a_pid n1)" | has ^SECRET_TOKEN='
 names=$(environ "$(pids a)" | cut -d= -f1)
 for name in $names; do
     case " MARK $a_documented_env " in

@@ -12,8 +12,8 @@ ln -s / "$W/work/apps/y"
 push links
 a_start n1 >/dev/null
 check "the others are deployed" wait_until 10 'is_running a'
-check "x is refused, as a link" wait_until 5 'jqs .apps.x.error | grep -qi link'
-check "y is refused, as a link" eval 'jqs .apps.y.error | grep -qi link'
+check "x is refused, as a link" wait_until 5 'jqs .apps.x.error | has -i link'
+check "y is refused, as a link" eval 'jqs .apps.y.error | has -i link'
 {
     a_osier n1 status -o json || true; a_osier n1 apps -o json || true; a_events n1
     a_osier n1 show app/x || true; a_osier n1 why x || true; a_logs n1 x || true

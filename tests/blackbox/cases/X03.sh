@@ -6,7 +6,7 @@ a=$(pids a)
 mapfile -t sockets < <(find "$W/n1" -type s)
 check "there are sockets" [ "${#sockets[@]}" -ge 1 ]
 for socket in "${sockets[@]}"; do
-    python3 - "$socket" <<'PY' || fail "$socket: nobody listens any more"
+    timeout 30 python3 - "$socket" <<'PY' || fail "$socket: nobody listens any more"
 import os, random, socket, struct, sys
 random.seed(3)
 os.chdir(os.path.dirname(sys.argv[1]))      # a socket's address holds 107 bytes
@@ -14,8 +14,8 @@ name = os.path.basename(sys.argv[1])
 held = []
 for turn in range(200):
     connection = socket.socket(socket.AF_UNIX)
+    connection.connect(name)                # waits for its turn
     connection.settimeout(5)
-    connection.connect(name)
     kind = turn % 5
     data = (random.randbytes(random.randint(1, 4096)) if kind == 0
             else struct.pack(">I", 0xffffffff) if kind == 1 else struct.pack("<I", 0x7fffffff) + b"\x00" * 64 if kind == 2

@@ -6,7 +6,7 @@ put a
 put b
 push begin
 mkdir "$W/n1"
-if ! mount -t tmpfs -o size=24m tmpfs "$W/n1" 2>/dev/null; then
+if ! mount -t tmpfs -o size=24m,mode=0700 tmpfs "$W/n1" 2>/dev/null; then
     note "skipped: a file system of 24 MiB cannot be mounted here"
     finished=yes
     exit 0

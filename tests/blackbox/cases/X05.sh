@@ -18,7 +18,7 @@ for name in missing folder text noise; do
     note "$(jqs ".apps.$name.error")"
     check "$name does not run" same "$(n "$name")" 0
 done
-check "the path and the reason are said" eval 'jqs .apps.missing.error | grep -q "/nowhere/at-all.*No such file"'
+check "the path and the reason are said" eval 'jqs .apps.missing.error | has "/nowhere/at-all.*No such file"'
 check "the node is degraded" wait_until 3 '[ "$(jqs .state)" = degraded ]'
 put missing
 push "mended"
