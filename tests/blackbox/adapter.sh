@@ -43,9 +43,9 @@ a_data() { echo "$W/$1"; }
 
 # The keeper of a node: the process that runs `osier keeper` for its data folder.
 a_keeper() {
-    local entry
-    for entry in /proc/[0-9]*; do
-        { tr '\0' ' ' <"$entry/cmdline"; } 2>/dev/null | grep -qE "^[^ ]*osier .*keeper.*$W/$1( |/|\$)" && echo "${entry#/proc/}"
+    local file
+    for file in $(grep -lzxF keeper /proc/[0-9]*/cmdline 2>/dev/null); do
+        grep -zxF "$W/$1" "$file" >/dev/null 2>&1 && cut -d/ -f3 <<<"$file"
     done || true
 }
 
@@ -89,10 +89,9 @@ a_status() {
     jq -n --argjson status "$status" --argjson apps "$apps" '
         def word: if . == "running" or . == "stopped" or . == "failed" then .
             elif . == "invalid" then "failed" else "pending" end;
-        def place: if .file == null then "" else "\(.file):\(.line):\(.column) " end;
         {revision: $status.last_commit, state: $status.status, error: $status.reason, blocked: $status.blocked,
          apps: ($apps | map_values({state: (.status | word), raw: .status, pid: .os_pid, restarts, version, health, sync,
-            error: (.last_error | if . == null then null else place + .message end)}))}'
+            error: (.last_error | if . == null then null else .message end)}))}'
 }
 
 # a_events NODE: one JSON a line {ts, kind, app, ...}

@@ -46,7 +46,7 @@ cpu_ms() { # user and system time of one process, its children left out
     set -- $fields
     echo $(((${12} + ${13}) * 1000 / $(getconf CLK_TCK)))
 }
-fds() { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l; }
+fds() { { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 2>/dev/null || true; } | wc -l; } # one may close meanwhile
 now_ms() { date +%s%3N; }
 
 wait_until() { # SECONDS COMMAND: it becomes true before the time is over

@@ -16,5 +16,5 @@ for name in $names; do
     esac
 done
 check "what is documented is there" eval 'for name in PATH HOME OSIER_APP OSIER_NODE; do grep -qx "$name" <<<"$names"; done'
-check "no argument shows it" eval '! grep -lzF SECRET_TOKEN= /proc/[0-9]*/cmdline 2>/dev/null | grep .'
+check "no argument shows it" eval '! grep -lzE "[S]ECRET_TOKEN=" /proc/[0-9]*/cmdline 2>/dev/null | grep .'
 finish

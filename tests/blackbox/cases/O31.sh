@@ -26,7 +26,7 @@ for file in $(objects | grep -E '\.(pack|idx)$|/[0-9a-f]{2}/'); do chmod u+w "$f
 heals "every pack is cut"
 cache=$(a_cache n1)
 touch "$cache/HEAD.lock" "$cache/shallow.lock" "$cache/config.lock" "$cache/objects/pack/tmp_pack_x"
-mkdir -p "$cache/refs/heads" "$cache/refs/osier" && touch "$cache/refs/heads/main.lock" "$cache/refs/osier/accepted.lock"
+touch "$cache/refs/osier/accepted.lock" "$cache/refs/osier/fetched.lock"
 heals "locks and half a pack were left behind"
 cache=$(a_cache n1)
 check "what was left behind is gone" eval '! find "$cache" -name "*.lock" -o -name "tmp_pack_x" | grep .'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # a link in the tree leads nowhere
-# limit: 120 s
+# limit: 200 s
 . "$(dirname "$0")/../lib.sh"
 secret="marker-$RANDOM$RANDOM"
 printf 'name: x\nversion: 1.0.0\ncommand: ["%s"]\n' "$secret" >"$W/secret.yaml"
@@ -26,7 +26,7 @@ python3 "$here/fixtures/mk_fixtures.py" "$W/fixtures" >/dev/null
 for repository in "$W"/fixtures/git/*.git; do
     name=$(basename "$repository" .git)
     a_start "h-$name" "url=file://$repository" interval=60s >/dev/null || fail "$name: the daemon does not answer"
-    wait_until 10 '[[ "$(a_status "h-'"$name"'" | jq -r .state)" =~ error|degraded|synced ]]' ||
+    wait_until 25 '[[ "$(a_status "h-'"$name"'" | jq -r .state)" =~ error|degraded|synced ]]' ||
         fail "$name: no verdict: $(a_status "h-$name" | jq -c '{state, error}')"
     a_status "h-$name" | jq -e . >/dev/null || fail "$name: not JSON"
     a_osier "h-$name" status 2>/dev/null >"$W/shown.txt" || true
