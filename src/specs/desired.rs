@@ -60,7 +60,7 @@ pub struct CommitFacts {
 
 /// One mistake in a repository: where it is, what it is, and one fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{file}:{line}:{column}: {message}")]
+#[error("{}: {message}", self.place())]
 pub struct SpecError {
     /// The app it belongs to, where one can be named.
     pub app: Option<AppName>,
@@ -80,4 +80,19 @@ pub struct SpecError {
     pub message: String,
     /// The one next step.
     pub help: String,
+}
+
+impl SpecError {
+    /// `file:line:column`, as far as they are known.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let Self {
+            file, line, column, ..
+        } = self;
+        match (line, column) {
+            (0, _) => file.clone(),
+            (line, 0) => format!("{file}:{line}"),
+            (line, column) => format!("{file}:{line}:{column}"),
+        }
+    }
 }

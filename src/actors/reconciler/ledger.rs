@@ -383,15 +383,13 @@ impl Removals {
 
 /// A mistake as an app's `last_error`.
 fn app_error(mistake: &SpecError, at: &str) -> AppError {
+    let known = |number: u32| (number > 0).then_some(number);
     AppError {
         code: mistake.code.clone(),
-        message: format!(
-            "{}:{}:{}: {}",
-            mistake.file, mistake.line, mistake.column, mistake.message
-        ),
+        message: mistake.to_string(),
         file: Some(mistake.file.clone()),
-        line: Some(mistake.line),
-        column: Some(mistake.column),
+        line: known(mistake.line),
+        column: known(mistake.column),
         at: at.to_owned(),
     }
 }
