@@ -2,7 +2,7 @@
 //!
 //! Names are the original's (`bc_gitops.deploy.stop`); the record is the payload of the seed protocol.
 //! [`record`] turns the one into the other, [`text`] keeps foreign words in it harmless, [`sentence`] says it to people,
-//! [`repeats`] keeps a log from saying the same thing for ever, [`reference`] lists every event for the documents.
+//! [`repeats`] keeps a log from saying the same thing for ever, [`mod@reference`] lists every event for the documents.
 
 pub mod record;
 pub mod reference;

@@ -26,13 +26,14 @@ use crate::lifecycle::AppRecord;
 use crate::names::AppName;
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
+use crate::runtime::embedded::EmbeddedRuntime;
 use crate::runtime::keeper::KeeperOptions;
 use crate::runtime::keeper::link::{KeeperLink, LinkEvent, LinkOptions};
 use crate::runtime::keeper::protocol::{Enforce, LogLimits};
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
-use crate::store::{DataDir, Store};
+use crate::store::{DataDir, DataDirError, Store};
 use crate::supervisor::{
     Blueprint, ChildSpec, Consequence, DynamicFlags, DynamicSupervisor, Flags, Notice, Observer, Strategy,
     SupervisorRef,
@@ -265,8 +266,7 @@ pub(super) async fn start(
     socket: Option<PathBuf>,
 ) -> Result<NodeHandle, NodeError> {
     let settings = builder.settings()?;
-    let data_dir =
-        DataDir::open(&settings.data_dir).map_err(|error| NodeError::DataDir(error.to_string()))?;
+    let data_dir = take_data_dir(&settings.data_dir).await?;
     let store = Store::open(&data_dir, builder.retention);
     let node_board = Arc::new(NodeBoard::default());
     let recollection = Recollection::new(store.clone());
@@ -287,6 +287,12 @@ pub(super) async fn start(
         settings.data_dir.to_string_lossy().into_owned(),
     );
     facts.runtimes = own;
+    if let Some(factories) = builder.factories.take() {
+        facts.factories = factories.names().map(ToString::to_string).collect();
+        builder
+            .runtimes
+            .insert("embedded".to_owned(), Arc::new(EmbeddedRuntime::new(factories)));
+    }
     let mut runtimes = builder.runtimes;
     if let (Some(processes), false) = (&settings.processes, runtimes.contains_key("process")) {
         runtimes.insert(
@@ -315,6 +321,19 @@ pub(super) async fn start(
         root: running.root,
         context: running.context,
     })
+}
+
+/// Takes the data directory. One that is held just now may be held by a node that is ending this very moment.
+async fn take_data_dir(path: &Path) -> Result<DataDir, NodeError> {
+    const TRIES: u32 = 10;
+    const WAIT: Duration = Duration::from_millis(100);
+    for _ in 1..TRIES {
+        match DataDir::open(path) {
+            Err(DataDirError::Held { .. }) => tokio::time::sleep(WAIT).await,
+            taken => return taken.map_err(|error| NodeError::DataDir(error.to_string())),
+        }
+    }
+    DataDir::open(path).map_err(|error| NodeError::DataDir(error.to_string()))
 }
 
 fn process_runtime(data_dir: &Path, settings: &ProcessSettings, board: Arc<NodeBoard>) -> ProcessRuntime {

@@ -16,6 +16,7 @@ use crate::git::GitSettings;
 use crate::names::{BranchName, NodeName};
 use crate::repo_url::RepoUrl;
 use crate::rpc::procedures::ConfigValue;
+use crate::runtime::embedded::Factories;
 use crate::runtime::{Runtime, Runtimes};
 use crate::store::Retention;
 use crate::telemetry::EventRecord;
@@ -143,6 +144,7 @@ pub struct NodeBuilder {
     pub(super) source_paths: Vec<PathBuf>,
     pub(super) processes: Option<ProcessSettings>,
     pub(super) runtimes: Runtimes,
+    pub(super) factories: Option<Factories>,
     pub(super) handlers: Vec<EventHandler>,
     pub(super) parent: Option<ActorCell>,
     pub(super) retention: Retention,
@@ -162,6 +164,7 @@ impl NodeBuilder {
             source_paths: Vec::new(),
             processes: None,
             runtimes: Runtimes::new(),
+            factories: None,
             handlers: Vec::new(),
             parent: None,
             retention: Retention::default(),
@@ -205,6 +208,7 @@ impl NodeBuilder {
             source_paths: config.sources.paths.iter().map(path).collect(),
             processes: Some(processes),
             runtimes: Runtimes::new(),
+            factories: None,
             handlers: Vec::new(),
             parent: None,
             retention: Retention {
@@ -267,6 +271,14 @@ impl NodeBuilder {
     pub fn runtime_named(mut self, name: impl Into<String>, runtime: impl Runtime) -> Self {
         self.runtimes.insert(name.into(), Arc::new(runtime));
         self
+    }
+
+    /// Apps that are part of this process (`isolation: embedded`), by their names.
+    pub fn embedded(self, factories: Factories) -> Self {
+        Self {
+            factories: Some(factories),
+            ..self
+        }
     }
 
     /// Lets apps run as processes of their own. A keeper is started for them: say which program that is.

@@ -83,7 +83,7 @@ impl Supervisor {
 
 impl ChildSpec {
     /// A permanent child that is a supervisor, stopped without a time limit. `init` is asked at each start what it is made
-    /// of; `None` means that it does not want to run now. Its [`SupervisorRef`] is the child's [`ChildRef::info`].
+    /// of; `None` means that it does not want to run now. Its [`SupervisorRef`] is the child's [`super::ChildRef::info`].
     pub fn supervisor<F>(id: impl Into<ChildId>, init: F) -> Self
     where
         F: Fn() -> Result<Option<Blueprint>, StartError> + Send + Sync + 'static,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use osier::node::{Git, Node, NodeHandle, ProcessSettings};
 use osier::rpc::procedures::ReconcileRequest;
+use osier::runtime::embedded::Factories;
 use osier::status::{NodeState, RunState, SyncState};
 
 use crate::specs_repository::Specs;
@@ -110,4 +111,35 @@ async fn a_killed_app_is_back_and_its_neighbour_never_noticed() {
     .await;
     assert_eq!(node.app("b").unwrap().os_pid, Some(b));
     node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_of_the_hosts_own_process_runs_without_a_keeper_and_ends_with_its_commit() {
+    let specs = Specs::new();
+    specs.put("apps/ticker/app.yaml", "version: 1\nisolation: embedded\n");
+    specs.commit("an embedded app");
+    let folder = tempfile::tempdir().unwrap();
+    let factories = Factories::new().future("ticker".parse().unwrap(), |_| async {
+        std::future::pending::<()>().await;
+        Ok::<(), std::io::Error>(())
+    });
+    let node = Node::builder(Git::new(specs.url()))
+        .data_dir(folder.path())
+        .embedded(factories);
+    let node = node.interval(Duration::from_secs(1)).start().await.unwrap();
+    wait(&node, "running", |_, apps| {
+        apps.values().any(|app| app.status == RunState::Running)
+    })
+    .await;
+    let ticker = node.app("ticker").unwrap();
+    assert_eq!((ticker.isolation.as_str(), ticker.os_pid), ("embedded", None));
+    specs.remove("apps/ticker/app.yaml");
+    specs.put("apps/.keep", "");
+    specs.commit("none");
+    wait(&node, "removal", |_, apps| apps.is_empty()).await;
+    node.shutdown().await;
+    assert!(
+        !folder.path().join("keeper.sock").exists(),
+        "no keeper was needed"
+    );
 }
