@@ -1,7 +1,8 @@
 //! Who is who after a keeper died: by pid, start time, boot and user, never by a number or a mark alone.
 
 use std::fs;
-use std::process::{Child, Command};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 
 use osier::names::InstanceId;
 use osier::runtime::keeper::proc::{ProcStat, boot_id};
@@ -10,25 +11,47 @@ use osier::runtime::keeper::records::{Record, StartRecord};
 
 use crate::keeper_rig::{Rig, is_alive, kill, wait_until};
 
-/// A process of nobody's, to be mistaken for an app.
-struct Stranger(Child);
+/// A process of nobody's, to be mistaken for an app: below a shell that leads a session of its own and has no mark.
+/// (Whether the tests' own session has a leader that lives depends on who started them.)
+struct Stranger {
+    shell: Child,
+    pid: u32,
+}
 
 impl Stranger {
     fn with_mark(mark: &InstanceId) -> Self {
-        let mut command = Command::new("sleep");
-        command.arg("1000").env("OSIER_INSTANCE", mark.as_str());
-        Self(command.spawn().unwrap())
+        Self::with_mark_after(mark, || ())
+    }
+
+    /// Born right after `before`.
+    fn with_mark_after(mark: &InstanceId, before: impl FnOnce()) -> Self {
+        let script =
+            format!("read go; OSIER_INSTANCE={mark} sh -c 'echo $$; exec sleep 1000' </dev/null & wait");
+        let mut command = Command::new("setsid");
+        command.args(["sh", "-c", &script]);
+        let mut shell = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        before();
+        shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        let mut said = String::new();
+        let mut output = BufReader::new(shell.stdout.take().unwrap());
+        output.read_line(&mut said).unwrap();
+        let pid = said.trim().parse().unwrap();
+        Self { shell, pid }
     }
 
     fn pid(&self) -> u32 {
-        self.0.id()
+        self.pid
     }
 }
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        kill(self.pid, libc::SIGKILL);
+        let _ = self.shell.wait();
     }
 }
 
@@ -156,8 +179,9 @@ async fn a_number_that_was_given_to_another_names_nobody() {
     .await;
     let mut stranger = None;
     wait_until("another has the number", || {
-        let _ = fs::write(LAST_PID, (web.pid - 1).to_string());
-        let next = Stranger::with_mark(&web.instance);
+        let next = Stranger::with_mark_after(&web.instance, || {
+            let _ = fs::write(LAST_PID, (web.pid - 1).to_string());
+        });
         if next.pid() == web.pid {
             stranger = Some(next);
         }
