@@ -3,6 +3,7 @@
 //! Level-triggered: every pass decides anew from what is known ([`ledger`]), so a missing or late message heals at the
 //! next one. It never awaits an app; apps report by message.
 
+mod book;
 mod ledger;
 mod orders;
 mod passes;

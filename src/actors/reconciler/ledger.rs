@@ -200,6 +200,22 @@ impl Ledger {
             .collect()
     }
 
+    /// From now on this is the accepted commit: notes whom it touches.
+    pub fn accept(&mut self, accepted: Accepted) {
+        let before = self.desired.as_ref();
+        for (name, app) in &accepted.desired.apps {
+            let standing = || self.standings.get(name)?.applied.as_ref();
+            let old = before
+                .and_then(|old| old.desired.apps.get(name))
+                .or_else(standing);
+            let is_touched = old.is_none_or(|old| old.digest != app.digest);
+            if is_touched || !self.touched.contains_key(name) {
+                self.touched.insert(name.clone(), accepted.facts.id.clone());
+            }
+        }
+        self.desired = Some(accepted);
+    }
+
     fn is_held(&self, app: &AppName) -> bool {
         self.words.node_suspended.is_some()
             || self.words.suspended.contains_key(app)

@@ -7,7 +7,8 @@ use std::time::Instant;
 use ractor::{ActorRef, RpcReplyPort};
 use tracing::debug;
 
-use super::ledger::{Accepted, Decision, Ledger, OperatorWords, Standing};
+use super::book::{Book, Verdict};
+use super::ledger::{Accepted, Ledger, OperatorWords, Standing};
 use super::orders::{self, Order, OrderError, OrderReply, Report};
 use super::{ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::{AppReport, FirstLook};
@@ -16,7 +17,7 @@ use crate::actors::node_board::{NodeBoard, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId};
-use crate::plan::{Action, Diff, Plan};
+use crate::plan::{Diff, Plan};
 use crate::source::folder::Folders;
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, SpecCache};
@@ -63,7 +64,7 @@ pub(crate) trait Memory: Send + Sync + 'static {
 pub(crate) struct Passes {
     services: Arc<ReconcilerServices>,
     myself: ActorRef<ReconcilerMsg>,
-    ledger: Ledger,
+    ledger: Book,
     cache: Option<SpecCache>,
     /// The newest commit that came while another one was being read.
     next: Option<(CommitFacts, bool)>,
@@ -85,7 +86,7 @@ impl Passes {
         Self {
             services,
             myself,
-            ledger,
+            ledger: Book::new(ledger),
             cache: Some(SpecCache::default()),
             next: None,
             told: BTreeMap::new(),
@@ -103,10 +104,11 @@ impl Passes {
                 applied: record.applied.clone(),
                 ..Standing::default()
             };
+            let ledger = self.ledger.change();
             if let Some(commit) = &record.commit {
-                self.ledger.touched.insert(name.clone(), commit.clone());
+                ledger.touched.insert(name.clone(), commit.clone());
             }
-            self.ledger.standings.insert(name.clone(), standing);
+            ledger.standings.insert(name.clone(), standing);
             self.services.apps.start(&name, FirstLook::unknown()).await;
         }
         self.set_alarm();
@@ -158,8 +160,7 @@ impl Passes {
         let is_news = self.is_news(&facts.id);
         match outcome.result {
             Ok(desired) => {
-                let lifted = self.ledger.words.expire(now_ms(), true);
-                if lifted {
+                if self.ledger.expire_words(now_ms(), true) {
                     self.services.memory.save_words(&self.ledger.words);
                 }
                 let accepted = Accepted {
@@ -169,10 +170,10 @@ impl Passes {
                 };
                 (self.services.applied)(accepted.facts.id.clone());
                 self.accept(accepted, is_news);
-                let decision = self.tell().await;
-                let is_worth_telling = is_news || is_manual || !decision.plan.actions.is_empty();
+                let verdict = self.tell().await;
+                let is_worth_telling = is_news || is_manual || !verdict.plan.actions.is_empty();
                 self.conclude(
-                    decision,
+                    verdict,
                     outcome.duration_ms + millis(begin),
                     is_worth_telling,
                     is_news,
@@ -207,20 +208,10 @@ impl Passes {
 
     /// Takes over what a commit asks for: notes whom it touches and publishes its facts.
     fn accept(&mut self, accepted: Accepted, is_news: bool) {
-        let before = self.ledger.desired.as_ref();
-        for (name, app) in &accepted.desired.apps {
-            let old = before.and_then(|old| old.desired.apps.get(name)).or_else(|| {
-                self.ledger
-                    .standings
-                    .get(name)
-                    .and_then(|standing| standing.applied.as_ref())
-            });
-            let is_touched = old.is_none_or(|old| old.digest != app.digest);
-            if is_touched || !self.ledger.touched.contains_key(name) {
-                self.ledger
-                    .touched
-                    .insert(name.clone(), accepted.facts.id.clone());
-            }
+        let is_the_same = |before: &Accepted| Arc::ptr_eq(&before.desired, &accepted.desired);
+        if !is_news && self.ledger.desired.as_ref().is_some_and(is_the_same) {
+            self.services.board.set_specs(|specs| specs.error = None);
+            return;
         }
         if is_news {
             for mistake in &accepted.desired.mistakes {
@@ -244,24 +235,24 @@ impl Passes {
                 blocked: None,
             };
         });
-        self.ledger.desired = Some(accepted);
+        self.ledger.change().accept(accepted);
     }
 
     /// Publishes how the reconcile went.
-    fn conclude(&mut self, decision: Decision, duration_ms: u64, is_worth_telling: bool, is_news: bool) {
+    fn conclude(&mut self, verdict: Verdict, duration_ms: u64, is_worth_telling: bool, is_news: bool) {
         let Some(accepted) = &self.ledger.desired else {
             return;
         };
         let commit = accepted.facts.id.clone();
         self.services.board.set_reconcile(duration_ms, None);
-        if let (Some(blocked), true) = (&decision.blocked, is_news) {
+        if let (Some(blocked), true) = (&verdict.blocked, is_news) {
             self.services.events.emit(Event::PruneRefused {
                 commit: commit.clone(),
                 apps: blocked.apps.clone(),
             });
         }
         if is_worth_telling {
-            let (actions, invalid) = (decision.plan.actions.len(), accepted.desired.invalid.len());
+            let (actions, invalid) = (verdict.plan.actions.len(), accepted.desired.invalid.len());
             self.services.events.emit(Event::ReconcileStop {
                 commit,
                 duration_ms,
@@ -272,26 +263,29 @@ impl Passes {
             debug!(commit = %commit.short(), duration_ms, "nothing to reconcile");
         }
         if is_worth_telling {
-            self.newest = decision.plan;
+            self.newest = verdict.plan;
         }
     }
 
     /// Decides anew and tells the apps that have to hear something new.
-    async fn tell(&mut self) -> Decision {
+    async fn tell(&mut self) -> Verdict {
         self.is_pass_due = false;
-        let mut decision = self.ledger.decide();
+        let (verdict, targets) = self.ledger.decide();
+        let Some(targets) = targets else {
+            return verdict;
+        };
         self.services
             .board
-            .set_specs(|specs| specs.blocked.clone_from(&decision.blocked));
-        for (name, target) in std::mem::take(&mut decision.targets) {
+            .set_specs(|specs| specs.blocked.clone_from(&verdict.blocked));
+        for (name, target) in targets {
             if self.told.get(&name).is_some_and(|told| is_same(told, &target)) {
                 continue;
             }
-            self.ledger.standings.entry(name.clone()).or_default().settled = false;
+            self.ledger.unsettle(&name);
             self.services.apps.tell(&name, target.clone()).await;
             self.told.insert(name, target);
         }
-        decision
+        verdict
     }
 
     /// A pass that something since the last one made due.
@@ -319,7 +313,7 @@ impl Passes {
         if report.gone && is_wanted_gone {
             self.forget(&name).await;
         } else {
-            let standing = self.ledger.standings.entry(name).or_default();
+            let standing = self.ledger.change().standings.entry(name).or_default();
             standing.applied = report.applied;
             standing.settled = report.settled;
             standing.satisfied = report.satisfied;
@@ -330,8 +324,9 @@ impl Passes {
 
     /// An app is off the node: so is its actor, and its artefact if nobody else has the same.
     async fn forget(&mut self, name: &AppName) {
-        let standing = self.ledger.standings.remove(name);
-        self.ledger.touched.remove(name);
+        let ledger = self.ledger.change();
+        let standing = ledger.standings.remove(name);
+        ledger.touched.remove(name);
         self.told.remove(name);
         self.services.apps.end(name).await;
         if standing
@@ -385,7 +380,7 @@ impl Passes {
                 .newest
                 .actions
                 .iter()
-                .map(|action| (kind(action), action_app(action).clone()))
+                .map(|action| (action.kind().as_str(), action.app().clone()))
                 .collect(),
         }
     }
@@ -427,7 +422,7 @@ impl Passes {
 
     /// An operator's word about apps.
     pub async fn order(&mut self, order: Order) -> Result<OrderReply, OrderError> {
-        let reply = orders::apply(order, &mut self.ledger)?;
+        let reply = orders::apply(order, self.ledger.change())?;
         self.services.memory.save_words(&self.ledger.words);
         self.set_alarm();
         self.tell().await;
@@ -436,7 +431,7 @@ impl Passes {
 
     /// An operator's word has run out.
     pub async fn words_run_out(&mut self) {
-        if self.ledger.words.expire(now_ms(), false) {
+        if self.ledger.expire_words(now_ms(), false) {
             self.services.memory.save_words(&self.ledger.words);
             self.tell().await;
         }
@@ -460,23 +455,6 @@ impl Passes {
 
 fn millis(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn kind(action: &Action) -> &'static str {
-    match action {
-        Action::Remove { .. } => "remove",
-        Action::Deploy(_) => "deploy",
-        Action::Upgrade { .. } => "upgrade",
-        Action::Reconfigure { .. } => "reconfigure",
-    }
-}
-
-fn action_app(action: &Action) -> &AppName {
-    match action {
-        Action::Remove { app, .. } => app,
-        Action::Deploy(app) => &app.spec.name,
-        Action::Upgrade { to, .. } | Action::Reconfigure { to, .. } => &to.spec.name,
-    }
 }
 
 /// The same target as before? By digests: specs are large.
