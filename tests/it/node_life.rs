@@ -13,11 +13,7 @@ use crate::specs_repository::Specs;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn node(specs: &Specs, data_dir: &Path) -> NodeHandle {
-    let processes = ProcessSettings {
-        keeper: Some(env!("CARGO_BIN_EXE_osier").into()),
-        ends_with_node: true,
-        ..ProcessSettings::default()
-    };
+    let processes = ProcessSettings::installed(env!("CARGO_BIN_EXE_osier")).ending_with_node();
     let node = Node::builder(Git::new(specs.url()))
         .name("n1")
         .data_dir(data_dir)
@@ -119,7 +115,7 @@ async fn an_app_of_the_hosts_own_process_runs_without_a_keeper_and_ends_with_its
     specs.put("apps/ticker/app.yaml", "version: 1\nisolation: embedded\n");
     specs.commit("an embedded app");
     let folder = tempfile::tempdir().unwrap();
-    let factories = Factories::new().future("ticker".parse().unwrap(), |_| async {
+    let factories = Factories::new().future("ticker", |_| async {
         std::future::pending::<()>().await;
         Ok::<(), std::io::Error>(())
     });

@@ -23,6 +23,7 @@ use rustix::process::Pid;
 
 use super::protocol::{ExitHow, SpawnStep};
 
+pub mod apart;
 mod child;
 mod raw;
 mod stack;
@@ -82,6 +83,8 @@ pub struct Program {
     pub no_new_privileges: bool,
     /// Whether it is killed when the keeper dies (tied keepers only).
     pub dies_with_keeper: bool,
+    /// Whether dispositions of signals are a host's, and not those that [`signals`] gave the keeper.
+    pub resets_signals: bool,
 }
 
 /// Everything that a child reads between its birth and exec. Its owner keeps it until the child has left: until the
@@ -265,6 +268,12 @@ impl Handover {
         }
     }
 
+    /// Ends a child that cannot be kept. What it reads stays for good: it may still be on its way.
+    pub fn abandon(born: Born) {
+        let _ = rustix::process::pidfd_send_signal(&born.pidfd, rustix::process::Signal::KILL);
+        Box::leak(born.launching);
+    }
+
     /// Takes back what a child read, which has left.
     pub fn take_back(&mut self, launching: Box<Launching>) {
         if self.stacks.len() < CHILDREN_MAX {
@@ -445,11 +454,21 @@ pub struct Reaped {
 /// Reaps one child that has ended, none if there is none.
 #[must_use]
 pub fn reap() -> Option<Reaped> {
+    wait_for(-1)
+}
+
+/// Reaps this child and no other. None if it has not ended, or somebody else in this process has reaped it.
+#[must_use]
+pub fn reap_child(pid: i32) -> Option<Reaped> {
+    wait_for(pid)
+}
+
+fn wait_for(pid: i32) -> Option<Reaped> {
     let mut status = 0;
     // SAFETY: `rusage` is plain numbers, and all-zero is a valid one.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are valid for writing.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    let pid = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) };
     if pid <= 0 {
         return None;
     }
@@ -538,11 +557,8 @@ pub fn close_from(first: u32) {
     // SAFETY: called first thing in the keeper, before it owns any descriptor beyond the standard three.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
     if closed < 0 {
-        // Before Linux 5.9: one by one, as far as the usual limit goes.
-        for fd in first..4096 {
-            // SAFETY: as above.
-            unsafe { libc::close(fd.cast_signed()) };
-        }
+        // Before Linux 5.9.
+        apart::close_listed(first.cast_signed());
     }
 }
 
