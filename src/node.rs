@@ -8,6 +8,10 @@ mod builder;
 pub mod daemon;
 mod git;
 mod handle;
+#[cfg(all(target_os = "linux", feature = "process"))]
+mod processes;
+#[cfg(not(all(target_os = "linux", feature = "process")))]
+#[path = "node/no_processes.rs"]
 mod processes;
 mod settings;
 mod signals;
@@ -30,6 +34,9 @@ impl Node {
         NodeBuilder::new(repository)
     }
 }
+
+/// What is still to be done when a node's tree has ended.
+type AtEnd = futures::future::BoxFuture<'static, ()>;
 
 /// Why a node does not start. Nothing of it runs then.
 #[derive(Debug, thiserror::Error)]

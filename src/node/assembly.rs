@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::builder::NodeBuilder;
-use super::{NodeError, NodeHandle, NodeSettings, processes};
+use super::{AtEnd, NodeError, NodeHandle, NodeSettings, processes};
 use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
@@ -27,7 +27,6 @@ use crate::names::AppName;
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
 use crate::runtime::embedded::EmbeddedRuntime;
-use crate::runtime::keeper::link::KeeperLink;
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
 use crate::store::{DataDir, DataDirError, Store};
@@ -291,11 +290,11 @@ pub(super) async fn start(
             .insert("embedded".to_owned(), Arc::new(EmbeddedRuntime::new(factories)));
     }
     let mut runtimes = builder.runtimes;
-    let mut tied = None;
-    if let (Some(processes), false) = (&settings.processes, runtimes.contains_key("process")) {
-        let runtime = processes::runtime(&settings.data_dir, processes, node_board.clone());
-        tied = processes.end_with_node().then(|| runtime.link().clone());
-        runtimes.insert("process".to_owned(), Arc::new(runtime));
+    let mut at_end = None;
+    if let (Some(settings), false) = (&settings.processes, runtimes.contains_key("process")) {
+        let (runtime, farewell) = processes::start(data_dir.path(), settings, node_board.clone());
+        runtimes.insert("process".to_owned(), runtime);
+        at_end = farewell;
     }
     let parts = Parts {
         facts,
@@ -314,7 +313,7 @@ pub(super) async fn start(
         settings,
     };
     let running = assemble(parts, builder.parent).await?;
-    let farewell = tied.map(|keeper| farewell(running.root.clone(), keeper));
+    let farewell = at_end.map(|at_end| farewell(running.root.clone(), at_end));
     Ok(NodeHandle {
         root: running.root,
         context: running.context,
@@ -322,12 +321,12 @@ pub(super) async fn start(
     })
 }
 
-/// Ends a keeper and its apps when the node has ended, however that came. The channel is closed when they are gone.
-fn farewell(root: SupervisorRef, keeper: KeeperLink) -> watch::Receiver<()> {
+/// Sees to what ends with the node when it has ended, however that came. The channel is closed when all is done.
+fn farewell(root: SupervisorRef, at_end: AtEnd) -> watch::Receiver<()> {
     let (open, closed) = watch::channel(());
     tokio::spawn(async move {
         root.ended().await;
-        keeper.finish().await;
+        at_end.await;
         drop(open);
     });
     closed

@@ -9,7 +9,7 @@ use ractor::ActorCell;
 
 use super::{Git, NodeError, NodeHandle, NodeSettings, ProcessSettings, assembly, signals};
 use crate::config::Config;
-use crate::config::values::{AbsolutePath, Enforce, Labels, RepoFolder};
+use crate::config::values::{AbsolutePath, Labels, RepoFolder};
 use crate::names::{AppName, NodeName};
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::embedded::Factories;
@@ -72,14 +72,6 @@ impl NodeBuilder {
     /// What a configuration says.
     pub(super) fn of_config(config: &Config, ends_with_node: bool) -> Self {
         let path = |path: &AbsolutePath| path.as_path().to_owned();
-        let processes = ProcessSettings {
-            ends_with_node,
-            app_user: config.node.app_user.as_ref().map(ToString::to_string),
-            is_strict: config.node.enforce == Enforce::Strict,
-            log_bytes_max: config.logs.max_size.bytes(),
-            logs_kept: config.logs.keep.get(),
-            ..ProcessSettings::this_program()
-        };
         Self {
             repository: Git::of_config(config),
             name: Some(config.node.name.to_string()),
@@ -94,7 +86,7 @@ impl NodeBuilder {
             interval: config.repo.reconcile_interval.get(),
             prune_share_max: config.prune.max.get(),
             source_paths: config.sources.paths.iter().map(path).collect(),
-            processes: Some(processes),
+            processes: ProcessSettings::of_config(config, ends_with_node),
             runtimes: Runtimes::new(),
             factories: None,
             handlers: Vec::new(),
@@ -210,7 +202,10 @@ impl NodeBuilder {
     /// When settings are wrong (all mistakes together), the data directory cannot be used or is another node's, or an
     /// actor does not start.
     pub async fn start(self) -> Result<NodeHandle, NodeError> {
-        let signals = self.shuts_down_on_signal.then(signals::Signals::listen).transpose()?;
+        let signals = self
+            .shuts_down_on_signal
+            .then(signals::Signals::listen)
+            .transpose()?;
         let node = assembly::start(self, None).await?;
         if let Some(signals) = signals {
             tokio::spawn(signals::shut_down(node.clone(), signals));
@@ -221,7 +216,8 @@ impl NodeBuilder {
     /// What the floors below want to know, or every mistake at once.
     pub(super) fn settings(&self) -> Result<NodeSettings, NodeError> {
         let mut mistakes = Vec::new();
-        let mut noted = |about: &str, mistake: &dyn std::fmt::Display| mistakes.push(format!("{about}: {mistake}"));
+        let mut noted =
+            |about: &str, mistake: &dyn std::fmt::Display| mistakes.push(format!("{about}: {mistake}"));
         let name: Result<NodeName, _> = self.name.clone().unwrap_or_else(machine_name).parse();
         let name = name.map_err(|error| noted("name", &error)).ok();
         if let Err(error) = Labels::new(self.labels.clone()) {
@@ -233,10 +229,16 @@ impl NodeBuilder {
             noted("apps_dir", &error);
         }
         if self.interval < INTERVAL_MIN {
-            noted("interval", &format!("{:?} is shorter than {INTERVAL_MIN:?}", self.interval));
+            noted(
+                "interval",
+                &format!("{:?} is shorter than {INTERVAL_MIN:?}", self.interval),
+            );
         }
         if !(0.0..=1.0).contains(&self.prune_share_max) {
-            noted("prune_share_max", &format!("{} is not from 0.0 to 1.0", self.prune_share_max));
+            noted(
+                "prune_share_max",
+                &format!("{} is not from 0.0 to 1.0", self.prune_share_max),
+            );
         }
         for path in &self.source_paths {
             if let Err(error) = AbsolutePath::new(path) {
@@ -244,12 +246,15 @@ impl NodeBuilder {
             }
         }
         for name in self.runtimes.keys().filter(|name| !may_be_named(name)) {
-            noted("runtime_named", &format!("`{name}` is no name for a runtime of the host's own"));
+            noted(
+                "runtime_named",
+                &format!("`{name}` is no name for a runtime of the host's own"),
+            );
         }
         for mistake in self.factories.iter().flat_map(Factories::mistakes) {
             noted("embedded", mistake);
         }
-        if let Some(mistake) = self.processes.as_ref().and_then(ProcessSettings::mistakes) {
+        if let Some(mistake) = self.processes.as_ref().and_then(ProcessSettings::mistake) {
             noted("processes", &mistake);
         }
         let repo = self.repository.clone().settings(&mut mistakes);

@@ -96,7 +96,8 @@ impl Git {
 
     /// What the floors below want to know; each mistake goes to `mistakes`.
     pub(super) fn settings(self, mistakes: &mut Vec<String>) -> Option<GitSettings> {
-        let mut noted = |about: &str, mistake: &dyn std::fmt::Display| mistakes.push(format!("{about}: {mistake}"));
+        let mut noted =
+            |about: &str, mistake: &dyn std::fmt::Display| mistakes.push(format!("{about}: {mistake}"));
         let url = self.url.map_err(|error| noted("repository", &error)).ok();
         let branch: Result<BranchName, _> = self.branch.parse();
         let branch = branch.map_err(|error| noted("branch", &error)).ok();

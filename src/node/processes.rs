@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::AtEnd;
 use crate::actors::node_board::NodeBoard;
+use crate::config::{Config, values};
+use crate::runtime::DynRuntime;
 use crate::runtime::keeper::link::{KeeperLink, LinkEvent, LinkOptions};
 use crate::runtime::keeper::protocol::{Enforce, LogLimits};
 use crate::runtime::keeper::{self, KeeperOptions, KeeperProgram};
@@ -75,26 +78,43 @@ impl ProcessSettings {
         }
     }
 
-    /// What is wrong with these settings.
-    pub(super) fn mistakes(&self) -> Option<String> {
-        let is_asked_in_vain = self.keeper == KeeperProgram::ThisProgram && !keeper::can_be_asked();
-        is_asked_in_vain.then(|| {
-            "processes: this program is to be its own keeper and never called \
-             `osier::runtime::keeper::run_if_asked`: call it first thing in `main`"
-                .to_owned()
+    /// What a configuration says. The daemon's program is its own keeper.
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere there are none")]
+    pub(super) fn of_config(config: &Config, ends_with_node: bool) -> Option<Self> {
+        Some(Self {
+            ends_with_node,
+            app_user: config.node.app_user.as_ref().map(ToString::to_string),
+            is_strict: config.node.enforce == values::Enforce::Strict,
+            log_bytes_max: config.logs.max_size.bytes(),
+            logs_kept: config.logs.keep.get(),
+            ..Self::this_program()
         })
     }
 
-    pub(super) fn end_with_node(&self) -> bool {
-        self.ends_with_node || self.keeper == KeeperProgram::InProcess
+    /// What is wrong with these settings.
+    pub(super) fn mistake(&self) -> Option<&'static str> {
+        let is_asked_in_vain = self.keeper == KeeperProgram::ThisProgram && !keeper::can_be_asked();
+        is_asked_in_vain.then_some(
+            "this program is to be its own keeper and never called `osier::runtime::keeper::run_if_asked`: \
+             call it first thing in `main`",
+        )
+    }
+
+    pub(crate) fn app_user(&self) -> Option<&str> {
+        self.app_user.as_deref()
     }
 }
 
-/// Opens the link to the keeper of `data_dir`. Needs a tokio runtime.
-pub(super) fn runtime(data_dir: &Path, settings: &ProcessSettings, board: Arc<NodeBoard>) -> ProcessRuntime {
+/// The runtime over the keeper of `data_dir`, and how apps that end with the node end. Needs a tokio runtime.
+pub(super) fn start(
+    data_dir: &Path,
+    settings: &ProcessSettings,
+    board: Arc<NodeBoard>,
+) -> (Arc<dyn DynRuntime>, Option<AtEnd>) {
+    let tied = settings.ends_with_node || settings.keeper == KeeperProgram::InProcess;
     let keeper = KeeperOptions {
         data_dir: data_dir.to_owned(),
-        tied: settings.end_with_node(),
+        tied,
     };
     let (link, events) = KeeperLink::open(LinkOptions {
         keeper,
@@ -116,7 +136,9 @@ pub(super) fn runtime(data_dir: &Path, settings: &ProcessSettings, board: Arc<No
         enforce,
         logs,
     };
-    ProcessRuntime::new(link, options)
+    let ended = link.clone();
+    let at_end: Option<AtEnd> = tied.then(|| Box::pin(async move { ended.finish().await }) as AtEnd);
+    (Arc::new(ProcessRuntime::new(link, options)), at_end)
 }
 
 async fn tell(mut events: tokio::sync::mpsc::Receiver<LinkEvent>, board: Arc<NodeBoard>) {

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{KeeperOptions, KeeperProgram};
 use super::frame::FRAME_BYTES_MAX;
 use super::protocol::{
     Capabilities, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, OutputCounters, Refusal, Reply,
     Request, Spawn, SpawnFault, Spawned, TreeUsage,
 };
+use super::{KeeperOptions, KeeperProgram};
 use crate::names::{AppName, InstanceId};
 
 mod start;
