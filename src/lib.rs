@@ -83,6 +83,8 @@ pub mod control;
 pub mod node;
 pub mod prelude;
 
+pub use node::Node;
+
 // Floor 5: the command line.
 pub mod cli;
 
