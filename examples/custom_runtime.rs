@@ -3,9 +3,8 @@
 //!     cargo run --example custom_runtime
 //!
 //! ```text
-//! a thread for counter 1.0.0
-//! a thread for counter 2.0.0
-//! counter runs by `thread`
+//! counter 1.0.0 runs by `thread`
+//! counter 2.0.0 runs by `thread`
 //! ```
 
 use std::collections::BTreeMap;
@@ -35,7 +34,6 @@ impl Thread {
 
 impl Runtime for Threads {
     async fn deploy(&self, launch: Launch) -> Result<Instance, RuntimeError> {
-        println!("a thread for {} {}", launch.spec.name, launch.spec.version);
         let (wanted, unwanted) = mpsc::channel::<()>();
         let (end, ended) = watch::channel(false);
         std::thread::spawn(move || end.send_replace(unwanted.recv().is_err()));
@@ -72,9 +70,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let spec = format!("version: {version}\nisolation: thread\n");
         specs.put("apps/counter/app.yaml", &spec);
         specs.commit(version);
-        running(&node, "counter", version).await;
+        let counter = running(&node, "counter", version).await;
+        println!("counter {version} runs by `{}`", counter.isolation);
     }
-    println!("counter runs by `{}`", node.apps()["counter"].isolation);
     node.shutdown().await;
     Ok(())
 }

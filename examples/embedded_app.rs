@@ -19,7 +19,8 @@ use support::{Specs, running};
 type Says = mpsc::UnboundedSender<String>;
 
 async fn greeter(mut context: EmbeddedContext, says: Says) -> Result<(), EmbeddedError> {
-    let (version, greeting) = (context.spec.version.clone(), &context.spec.env["GREETING"]);
+    let version = context.spec.version.clone();
+    let greeting = context.spec.env.get("GREETING").cloned().unwrap_or_default();
     says.send(format!("greeter {version} says {greeting}"))?;
     context.stop.wait().await;
     Ok(says.send(format!("greeter {version} ends"))?)

@@ -11,11 +11,12 @@ mod specs_repository;
 use osier::prelude::*;
 pub use specs_repository::Specs;
 
-/// Returns when `app` runs in `version`.
-pub async fn running(node: &NodeHandle, app: &str, version: &str) {
+/// Returns when `app` runs in `version`, with its state.
+pub async fn running(node: &NodeHandle, app: &str, version: &str) -> AppState {
     let is_it = |state: &AppState| {
         let is_version = state.version.as_ref().is_some_and(|is| is.as_str() == version);
         state.name.as_str() == app && state.status == RunState::Running && is_version
     };
     node.wait_until(|_, apps| apps.values().any(is_it)).await;
+    node.app(app).unwrap()
 }

@@ -91,7 +91,6 @@ impl NodeHandle {
 
     /// Everything that happens from now on, until the node has ended. One that is read slowly delays nothing: it goes on
     /// from what the node keeps of its past.
-    #[must_use]
     pub fn event_stream(&self) -> impl Stream<Item = Arc<EventRecord>> + Send + Unpin + use<> {
         let events = self.context.telemetry.follow();
         let root = self.root.clone();
