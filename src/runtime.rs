@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub mod embedded;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "process"))]
 pub mod keeper;
-#[cfg(target_os = "linux")]
+pub mod logs;
+#[cfg(all(target_os = "linux", feature = "process"))]
 pub mod process;
 
+use crate::clock::now_ms;
 pub use crate::lifecycle::exit::{Exit, ExitKind};
 use crate::names::{AppName, InstanceId, NodeName, SpecDigest};
 use crate::specs::AppSpec;
@@ -52,6 +54,34 @@ pub struct Instance {
     pub not_enforced: Vec<String>,
     /// Resolves once when it has ended, with its whole tree.
     pub exited: ExitFuture,
+}
+
+impl Instance {
+    /// What runs of `launch` from now on, for runtimes of a host; `exited` resolves when it has ended.
+    pub fn of(launch: &Launch, exited: impl Future<Output = Exit> + Send + 'static) -> Self {
+        Self {
+            app: launch.spec.name.clone(),
+            id: launch.instance.clone(),
+            digest: launch.digest.clone(),
+            os_pid: None,
+            started_at_ms: now_ms(),
+            not_enforced: Vec::new(),
+            exited: Box::pin(exited),
+        }
+    }
+}
+
+impl Exit {
+    /// An end that is now, for runtimes of a host.
+    #[must_use]
+    pub fn now(how: ExitKind) -> Self {
+        Self {
+            how,
+            is_out_of_memory: false,
+            was_killed_after_grace: false,
+            at_ms: now_ms(),
+        }
+    }
 }
 
 /// Resolves when an instance has ended.

@@ -143,6 +143,7 @@ impl NodeBoard {
     }
 
     /// For the link to the keeper alone. `true`: nothing of this app's had been dropped before.
+    #[cfg(all(target_os = "linux", feature = "process"))]
     pub fn set_dropped_output_bytes(&self, app: AppName, bytes: u64) -> bool {
         lock(&self.dropped_output_bytes).insert(app, bytes).is_none()
     }

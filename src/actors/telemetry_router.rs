@@ -134,6 +134,12 @@ impl Telemetry {
         EventStream::new(self.clone(), request)
     }
 
+    /// The events from now on. A reader that is slow goes on from the ring; it delays nobody.
+    #[must_use]
+    pub fn follow(&self) -> EventStream {
+        EventStream::from_now(self.clone())
+    }
+
     fn wake(&self) {
         let router = self
             .0

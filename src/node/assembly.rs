@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tokio::sync::watch;
 
 use super::builder::NodeBuilder;
-use super::{NodeError, NodeHandle, NodeSettings, ProcessSettings};
+use super::{AtEnd, NodeError, NodeHandle, NodeSettings, processes};
 use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
@@ -27,10 +27,6 @@ use crate::names::AppName;
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
 use crate::runtime::embedded::EmbeddedRuntime;
-use crate::runtime::keeper::KeeperOptions;
-use crate::runtime::keeper::link::{KeeperLink, LinkEvent, LinkOptions};
-use crate::runtime::keeper::protocol::{Enforce, LogLimits};
-use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
 use crate::store::{DataDir, DataDirError, Store};
@@ -294,11 +290,11 @@ pub(super) async fn start(
             .insert("embedded".to_owned(), Arc::new(EmbeddedRuntime::new(factories)));
     }
     let mut runtimes = builder.runtimes;
-    if let (Some(processes), false) = (&settings.processes, runtimes.contains_key("process")) {
-        runtimes.insert(
-            "process".to_owned(),
-            Arc::new(process_runtime(&settings.data_dir, processes, node_board.clone())),
-        );
+    let mut at_end = None;
+    if let (Some(settings), false) = (&settings.processes, runtimes.contains_key("process")) {
+        let (runtime, farewell) = processes::start(data_dir.path(), settings, node_board.clone());
+        runtimes.insert("process".to_owned(), runtime);
+        at_end = farewell;
     }
     let parts = Parts {
         facts,
@@ -317,10 +313,23 @@ pub(super) async fn start(
         settings,
     };
     let running = assemble(parts, builder.parent).await?;
+    let farewell = at_end.map(|at_end| farewell(running.root.clone(), at_end));
     Ok(NodeHandle {
         root: running.root,
         context: running.context,
+        farewell,
     })
+}
+
+/// Sees to what ends with the node when it has ended, however that came. The channel is closed when all is done.
+fn farewell(root: SupervisorRef, at_end: AtEnd) -> watch::Receiver<()> {
+    let (open, closed) = watch::channel(());
+    tokio::spawn(async move {
+        root.ended().await;
+        at_end.await;
+        drop(open);
+    });
+    closed
 }
 
 /// Takes the data directory. One that is held just now may be held by a node that is ending this very moment.
@@ -334,52 +343,4 @@ async fn take_data_dir(path: &Path) -> Result<DataDir, NodeError> {
         }
     }
     DataDir::open(path).map_err(|error| NodeError::DataDir(error.to_string()))
-}
-
-fn process_runtime(data_dir: &Path, settings: &ProcessSettings, board: Arc<NodeBoard>) -> ProcessRuntime {
-    let keeper = KeeperOptions {
-        data_dir: data_dir.to_owned(),
-        tied: settings.ends_with_node,
-    };
-    let (link, mut events) = KeeperLink::open(LinkOptions {
-        keeper,
-        program: settings.keeper.clone(),
-    });
-    tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            match event {
-                LinkEvent::Connected { hello, list } => info!(
-                    pid = hello.pid,
-                    running = list.running.len(),
-                    "the keeper answers"
-                ),
-                LinkEvent::Disconnected { why } => warn!(why, "the keeper is gone; apps live on"),
-                LinkEvent::OutputDropped { app, output } => {
-                    let bytes = output.dropped_bytes_count;
-                    // Once an app: `osier show` has the count.
-                    if board.set_dropped_output_bytes(app.clone(), bytes) {
-                        warn!(%app, bytes, "output is dropped: too much at once");
-                    }
-                }
-            }
-        }
-    });
-    let enforce = if settings.is_strict {
-        Enforce::Strict
-    } else {
-        Enforce::BestEffort
-    };
-    let logs = LogLimits {
-        file_bytes_max: settings.log_bytes_max,
-        files_max: settings.logs_kept,
-    };
-    ProcessRuntime::new(
-        link,
-        ProcessOptions {
-            data_dir: data_dir.to_owned(),
-            app_user: settings.app_user.clone(),
-            enforce,
-            logs,
-        },
-    )
 }

@@ -1,20 +1,16 @@
 //! How a host makes a node: repository, interval, runtimes of its own, embedded apps, handlers of events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorCell;
 
-use super::settings::{NodeSettings, ProcessSettings};
-use super::{NodeError, NodeHandle, assembly};
+use super::{Git, NodeError, NodeHandle, NodeSettings, ProcessSettings, assembly, signals};
 use crate::config::Config;
-use crate::config::values::{AbsolutePath, Enforce};
-use crate::git::GitSettings;
-use crate::names::{BranchName, NodeName};
-use crate::repo_url::RepoUrl;
+use crate::config::values::{AbsolutePath, Labels, RepoFolder};
+use crate::names::{AppName, NodeName};
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::embedded::Factories;
 use crate::runtime::{Runtime, Runtimes};
@@ -23,109 +19,8 @@ use crate::telemetry::EventRecord;
 
 /// The default interval between two looks at the repository (bc_gitops' `reconcile_interval`).
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
-
-/// A specs repository: its URL, its branch, and how to log in.
-#[derive(Debug, Clone)]
-pub struct Git {
-    /// Parsed at once; a mistake is reported by `start`, with all others.
-    url: Result<RepoUrl, String>,
-    branch: String,
-    depth: Option<NonZeroU32>,
-    ssh_key: Option<PathBuf>,
-    known_hosts: Option<PathBuf>,
-    token_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
-    proxy: Option<String>,
-}
-
-impl Git {
-    /// The repository at `url`: file, https, http, ssh, git, `user@host:path` or an absolute path.
-    #[must_use]
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into().parse().map_err(|error| format!("repository: {error}")),
-            branch: "main".to_owned(),
-            depth: None,
-            ssh_key: None,
-            known_hosts: None,
-            token_file: None,
-            ca_file: None,
-            proxy: None,
-        }
-    }
-
-    /// The branch to follow. Default `main`.
-    #[must_use]
-    pub fn branch(self, branch: impl Into<String>) -> Self {
-        Self {
-            branch: branch.into(),
-            ..self
-        }
-    }
-
-    /// How many commits of history are fetched. Default: all.
-    #[must_use]
-    pub fn depth(self, depth: NonZeroU32) -> Self {
-        Self {
-            depth: Some(depth),
-            ..self
-        }
-    }
-
-    /// The key and the file of known hosts for ssh.
-    #[must_use]
-    pub fn ssh(self, key: impl Into<PathBuf>, known_hosts: impl Into<PathBuf>) -> Self {
-        Self {
-            ssh_key: Some(key.into()),
-            known_hosts: Some(known_hosts.into()),
-            ..self
-        }
-    }
-
-    /// A file with the token for http and https.
-    #[must_use]
-    pub fn token_file(self, file: impl Into<PathBuf>) -> Self {
-        Self {
-            token_file: Some(file.into()),
-            ..self
-        }
-    }
-
-    /// Certificates (PEM) that are trusted besides those of the system.
-    #[must_use]
-    pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
-        Self {
-            ca_file: Some(file.into()),
-            ..self
-        }
-    }
-
-    /// An HTTP proxy, `http://host:port`.
-    #[must_use]
-    pub fn proxy(self, proxy: impl Into<String>) -> Self {
-        Self {
-            proxy: Some(proxy.into()),
-            ..self
-        }
-    }
-
-    fn settings(self) -> Result<GitSettings, NodeError> {
-        let url = self.url.map_err(NodeError::Setting)?;
-        let branch: BranchName = self
-            .branch
-            .parse()
-            .map_err(|error| NodeError::Setting(format!("{error}")))?;
-        let mut settings = GitSettings::new(url, branch);
-        settings.depth = self.depth;
-        settings.auth.ssh_key = self.ssh_key;
-        settings.auth.known_hosts = self.known_hosts;
-        settings.auth.token_file = self.token_file;
-        settings.ca_file = self.ca_file;
-        let proxy = self.proxy.map(|proxy| proxy.parse()).transpose();
-        settings.proxy = proxy.map_err(|error| NodeError::Setting(format!("proxy: {error}")))?;
-        Ok(settings)
-    }
-}
+/// A shorter one would ask the server ever and again.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// Called with each event of a node, on a thread of its own: a slow one delays nothing, and what it cannot take is
 /// dropped and counted.
@@ -149,6 +44,7 @@ pub struct NodeBuilder {
     pub(super) parent: Option<ActorCell>,
     pub(super) retention: Retention,
     pub(super) config_values: Vec<ConfigValue>,
+    shuts_down_on_signal: bool,
 }
 
 impl NodeBuilder {
@@ -169,31 +65,15 @@ impl NodeBuilder {
             parent: None,
             retention: Retention::default(),
             config_values: Vec::new(),
+            shuts_down_on_signal: false,
         }
     }
 
     /// What a configuration says.
     pub(super) fn of_config(config: &Config, ends_with_node: bool) -> Self {
         let path = |path: &AbsolutePath| path.as_path().to_owned();
-        let processes = ProcessSettings {
-            keeper: None,
-            ends_with_node,
-            app_user: config.node.app_user.as_ref().map(ToString::to_string),
-            is_strict: config.node.enforce == Enforce::Strict,
-            log_bytes_max: config.logs.max_size.bytes(),
-            logs_kept: config.logs.keep.get(),
-        };
         Self {
-            repository: Git {
-                url: Ok(config.repo.url.clone()),
-                branch: config.repo.branch.to_string(),
-                depth: config.repo.depth.get(),
-                ssh_key: config.repo.auth.ssh_key.as_ref().map(path),
-                known_hosts: config.repo.auth.known_hosts.as_ref().map(path),
-                token_file: config.repo.auth.token_file.as_ref().map(path),
-                ca_file: config.sources.ca_file.as_ref().map(path),
-                proxy: config.sources.proxy.as_ref().map(|url| url.reveal().to_owned()),
-            },
+            repository: Git::of_config(config),
             name: Some(config.node.name.to_string()),
             labels: config
                 .node
@@ -206,7 +86,7 @@ impl NodeBuilder {
             interval: config.repo.reconcile_interval.get(),
             prune_share_max: config.prune.max.get(),
             source_paths: config.sources.paths.iter().map(path).collect(),
-            processes: Some(processes),
+            processes: ProcessSettings::of_config(config, ends_with_node),
             runtimes: Runtimes::new(),
             factories: None,
             handlers: Vec::new(),
@@ -216,6 +96,7 @@ impl NodeBuilder {
                 ..Retention::default()
             },
             config_values: config.values(),
+            shuts_down_on_signal: false,
         }
     }
 
@@ -257,7 +138,7 @@ impl NodeBuilder {
     /// The largest share of its apps (0.0 to 1.0) that a commit may remove without an operator's word. Default 0.5.
     pub fn prune_share_max(self, share: f64) -> Self {
         Self {
-            prune_share_max: share.clamp(0.0, 1.0),
+            prune_share_max: share,
             ..self
         }
     }
@@ -267,7 +148,8 @@ impl NodeBuilder {
         self.runtime_named("process", runtime)
     }
 
-    /// Your own way to run an app, for specs that say `isolation: NAME`.
+    /// Your own way to run an app, for specs that say `isolation: NAME`. Names that Osier has a meaning for itself
+    /// (`embedded`, `container`, `wasm`, `vm`) are not yours to give.
     pub fn runtime_named(mut self, name: impl Into<String>, runtime: impl Runtime) -> Self {
         self.runtimes.insert(name.into(), Arc::new(runtime));
         self
@@ -281,7 +163,7 @@ impl NodeBuilder {
         }
     }
 
-    /// Lets apps run as processes of their own. A keeper is started for them: say which program that is.
+    /// Lets apps run as processes of their own. They need a keeper: say which.
     pub fn processes(self, processes: ProcessSettings) -> Self {
         Self {
             processes: Some(processes),
@@ -295,7 +177,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Joins a ractor tree of the host: the node's root supervisor is linked to this actor.
+    /// Joins a ractor tree of the host: the node's root supervisor is linked to this actor, which is told of its end as of
+    /// any child's and takes the node with it when it ends.
     pub fn spawn_under(self, parent: ActorCell) -> Self {
         Self {
             parent: Some(parent),
@@ -303,34 +186,92 @@ impl NodeBuilder {
         }
     }
 
-    /// Starts the node. Returns as soon as its tree runs; the first look at the repository goes on by itself.
-    ///
-    /// # Errors
-    /// When a setting is wrong, the data directory cannot be used or is another node's, or an actor does not start.
-    pub async fn start(self) -> Result<NodeHandle, NodeError> {
-        assembly::start(self, None).await
+    /// SIGTERM and SIGINT shut the node down. Without this no signal is touched: a host has its own ways.
+    /// Wait for [`NodeHandle::ended`] then.
+    pub fn shutdown_on_signal(self) -> Self {
+        Self {
+            shuts_down_on_signal: true,
+            ..self
+        }
     }
 
+    /// Starts the node. Returns as soon as its tree runs; the first look at the repository goes on by itself.
+    /// Must be called in a tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// When settings are wrong (all mistakes together), the data directory cannot be used or is another node's, or an
+    /// actor does not start.
+    pub async fn start(self) -> Result<NodeHandle, NodeError> {
+        let signals = self
+            .shuts_down_on_signal
+            .then(signals::Signals::listen)
+            .transpose()?;
+        let node = assembly::start(self, None).await?;
+        if let Some(signals) = signals {
+            tokio::spawn(signals::shut_down(node.clone(), signals));
+        }
+        Ok(node)
+    }
+
+    /// What the floors below want to know, or every mistake at once.
     pub(super) fn settings(&self) -> Result<NodeSettings, NodeError> {
-        let name = self.name.clone().unwrap_or_else(machine_name);
-        let name: NodeName = name
-            .parse()
-            .map_err(|error| NodeError::Setting(format!("{error}")))?;
-        let data_dir = match &self.data_dir {
-            Some(folder) => folder.clone(),
-            None => default_data_dir()?,
-        };
-        Ok(NodeSettings {
-            name,
-            labels: self.labels.clone(),
-            data_dir,
-            repo: self.repository.clone().settings()?,
-            apps_dir: self.apps_dir.clone(),
-            interval: self.interval.max(Duration::from_millis(100)),
-            prune_share_max: self.prune_share_max,
-            source_paths: self.source_paths.clone(),
-            processes: self.processes.clone(),
-        })
+        let mut mistakes = Vec::new();
+        let mut noted =
+            |about: &str, mistake: &dyn std::fmt::Display| mistakes.push(format!("{about}: {mistake}"));
+        let name: Result<NodeName, _> = self.name.clone().unwrap_or_else(machine_name).parse();
+        let name = name.map_err(|error| noted("name", &error)).ok();
+        if let Err(error) = Labels::new(self.labels.clone()) {
+            noted("label", &error);
+        }
+        let data_dir = self.data_dir.clone().map_or_else(default_data_dir, Ok);
+        let data_dir = data_dir.map_err(|error| noted("data_dir", &error)).ok();
+        if let Err(error) = self.apps_dir.parse::<RepoFolder>() {
+            noted("apps_dir", &error);
+        }
+        if self.interval < INTERVAL_MIN {
+            noted(
+                "interval",
+                &format!("{:?} is shorter than {INTERVAL_MIN:?}", self.interval),
+            );
+        }
+        if !(0.0..=1.0).contains(&self.prune_share_max) {
+            noted(
+                "prune_share_max",
+                &format!("{} is not from 0.0 to 1.0", self.prune_share_max),
+            );
+        }
+        for path in &self.source_paths {
+            if let Err(error) = AbsolutePath::new(path) {
+                noted("source_path", &error);
+            }
+        }
+        for name in self.runtimes.keys().filter(|name| !may_be_named(name)) {
+            noted(
+                "runtime_named",
+                &format!("`{name}` is no name for a runtime of the host's own"),
+            );
+        }
+        for mistake in self.factories.iter().flat_map(Factories::mistakes) {
+            noted("embedded", mistake);
+        }
+        if let Some(mistake) = self.processes.as_ref().and_then(ProcessSettings::mistake) {
+            noted("processes", &mistake);
+        }
+        let repo = self.repository.clone().settings(&mut mistakes);
+        match (name, data_dir, repo) {
+            (Some(name), Some(data_dir), Some(repo)) if mistakes.is_empty() => Ok(NodeSettings {
+                name,
+                labels: self.labels.clone(),
+                data_dir,
+                repo,
+                apps_dir: self.apps_dir.clone(),
+                interval: self.interval,
+                prune_share_max: self.prune_share_max,
+                source_paths: self.source_paths.clone(),
+                processes: self.processes.clone(),
+            }),
+            _ => Err(NodeError::Settings(mistakes)),
+        }
     }
 
     /// Words in `isolation` that this node runs beside those of Osier.
@@ -355,14 +296,20 @@ fn machine_name() -> String {
     }
 }
 
-fn default_data_dir() -> Result<PathBuf, NodeError> {
+/// Whether a host may give a runtime this name: `process` replaces Osier's own.
+fn may_be_named(name: &str) -> bool {
+    // A spec's `isolation` takes the same letters as an app's name.
+    const TAKEN: [&str; 4] = ["embedded", "container", "wasm", "vm"];
+    name.parse::<AppName>().is_ok() && !TAKEN.contains(&name)
+}
+
+fn default_data_dir() -> Result<PathBuf, &'static str> {
     let absolute = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    let state = state
-        .ok_or_else(|| NodeError::Setting("no HOME to keep data in: set a data directory".to_owned()))?;
+    let state = state.ok_or("there is no HOME to keep data in: set a data directory")?;
     Ok(state.join("osier"))
 }

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::builder::NodeBuilder;
+use super::signals::{Asked, Signals};
 use super::{NodeError, NodeHandle, assembly};
 use crate::config::Config;
 
@@ -34,7 +34,7 @@ pub type Reload = Box<dyn FnMut() -> Result<Config, String> + Send>;
 /// # Errors
 /// When it cannot start.
 pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen()?.and_hang_up()?;
     loop {
         let node = start(&options.config, options.ends_with_node).await?;
         info!(node = %node.name(), version = env!("CARGO_PKG_VERSION"), "the node runs");
@@ -91,7 +91,7 @@ async fn leave(node: NodeHandle, signals: &mut Signals, for_good: bool) -> bool 
     }
     tokio::select! {
         () = node.shutdown() => true,
-        () = signals.leave_at_once() => {
+        () = leave_at_once(signals) => {
             warn!("leaving at once");
             false
         }
@@ -111,40 +111,8 @@ pub async fn start(config: &Config, ends_with_node: bool) -> Result<NodeHandle, 
     assembly::start(NodeBuilder::of_config(config, ends_with_node), Some(socket)).await
 }
 
-/// What a signal asks for.
-enum Asked {
-    Leave,
-    Reload,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, NodeError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| NodeError::Setting(format!("cannot listen for signals: {error}")))
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::Leave,
-            _ = self.interrupt.recv() => Asked::Leave,
-            _ = self.hang_up.recv() => Asked::Reload,
-        }
-    }
-
-    async fn leave_at_once(&mut self) {
-        while !matches!(self.next().await, Asked::Leave) {}
-        tokio::time::sleep(LEAVE_NOW_MAX).await;
-    }
+/// Returns when a node that is leaving is to be left behind: asked to leave once more, and given a moment.
+async fn leave_at_once(signals: &mut Signals) {
+    while !matches!(signals.next().await, Asked::Leave) {}
+    tokio::time::sleep(LEAVE_NOW_MAX).await;
 }

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::Stream;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
 use crate::actors::telemetry_router::{EventStream, EventsError};
 use crate::control::procedures::{NodeContext, reconcile};
 use crate::names::{AppName, NodeName};
@@ -10,12 +14,15 @@ use crate::rpc::RpcError;
 use crate::rpc::procedures::{EventsRequest, ReconcileReply, ReconcileRequest};
 use crate::status::{AppState, NodeStatus};
 use crate::supervisor::{ExitReason, SupervisorRef};
+use crate::telemetry::EventRecord;
 
 /// A running node. Dropping the handle leaves the node running; [`NodeHandle::shutdown`] ends it.
 #[derive(Clone)]
 pub struct NodeHandle {
     pub(super) root: SupervisorRef,
     pub(super) context: Arc<NodeContext>,
+    /// Closed when what ends with the node has ended; none: nothing does.
+    pub(super) farewell: Option<watch::Receiver<()>>,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -82,20 +89,43 @@ impl NodeHandle {
         self.context.telemetry.events(request)
     }
 
+    /// Everything that happens from now on, until the node has ended. One that is read slowly delays nothing: it goes on
+    /// from what the node keeps of its past.
+    pub fn event_stream(&self) -> impl Stream<Item = Arc<EventRecord>> + Send + Unpin + use<> {
+        let events = self.context.telemetry.follow();
+        let root = self.root.clone();
+        let ended: BoxFuture<'static, ()> = Box::pin(async move { drop(root.ended().await) });
+        let next = |(mut events, mut ended): (EventStream, BoxFuture<'static, ()>)| async move {
+            tokio::select! {
+                // The last events come before the end.
+                biased;
+                event = events.next() => event.map(|event| (event, (events, ended))),
+                () = &mut ended => None,
+            }
+        };
+        Box::pin(futures::stream::unfold((events, ended), next))
+    }
+
     /// The node's root supervisor.
     #[must_use]
     pub fn supervisor(&self) -> &SupervisorRef {
         &self.root
     }
 
-    /// Waits until the node ends, and says why.
+    /// Waits until the node has ended, with the apps that end with it, and says why.
     pub async fn ended(&self) -> ExitReason {
-        self.root.ended().await
+        let reason = self.root.ended().await;
+        if let Some(mut farewell) = self.farewell.clone() {
+            while farewell.changed().await.is_ok() {}
+        }
+        reason
     }
 
-    /// Ends the node: its actors stop in order. Apps that are processes go on, unless they end with the node.
-    /// What the node remembers is on the disk then, unless the disk fails.
+    /// Ends the node and returns when it has ended: its actors stop in order. Apps that are processes go on, unless they
+    /// end with the node: then each is stopped in its own way before. What the node remembers is on the disk then,
+    /// unless the disk fails.
     pub async fn shutdown(self) {
         self.root.shutdown().await;
+        self.ended().await;
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ProcessSettings;
 use crate::git::GitSettings;
 use crate::names::NodeName;
 
@@ -28,35 +29,4 @@ pub struct NodeSettings {
     pub source_paths: Vec<PathBuf>,
     /// How apps run as processes; none: this node runs no processes.
     pub processes: Option<ProcessSettings>,
-}
-
-/// How apps run as processes of their own.
-#[derive(Debug, Clone)]
-pub struct ProcessSettings {
-    /// The program that is started as keeper, with the word `keeper`: an installed `osier`, or a host that calls
-    /// [`crate::runtime::keeper::run_if_asked`] first thing in its `main`. None: the running program.
-    pub keeper: Option<PathBuf>,
-    /// The keeper and its apps end with this node, however it ends.
-    pub ends_with_node: bool,
-    /// Who runs apps that do not say; default: whoever runs the node.
-    pub app_user: Option<String>,
-    /// What cannot be enforced fails the app; else it is shown. Default true.
-    pub is_strict: bool,
-    /// The size at which an app's log is rotated. Default 10 MiB.
-    pub log_bytes_max: u64,
-    /// How many rotated logs are kept. Default 5.
-    pub logs_kept: u32,
-}
-
-impl Default for ProcessSettings {
-    fn default() -> Self {
-        Self {
-            keeper: None,
-            ends_with_node: false,
-            app_user: None,
-            is_strict: true,
-            log_bytes_max: 10 << 20,
-            logs_kept: 5,
-        }
-    }
 }

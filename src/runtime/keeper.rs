@@ -4,15 +4,20 @@
 //! their output into bounded logs ([`output`]), sees their whole trees off ([`ending`], [`tree`], [`cgroup`]), remembers
 //! exits, and records what the next keeper must know ([`records`]). The daemon speaks to it over a socket
 //! ([`protocol`], [`frame`]) through [`link`]. If the daemon dies, nothing changes for the apps. If the keeper dies, they
-//! live on, and the next one adopts them ([`adopt`]).
+//! live on, and the next one adopts them ([`adopt`]). For hosts that have no program to be a keeper the same loop runs
+//! on a thread of theirs ([`in_process`]); then apps end with the host.
 //!
 //! Data passes through like this: `state` waits for events; a socket's bytes become calls (`connection`), calls are
 //! carried out (`requests`), and what comes of them, then or later, is pushed to the daemon.
 
 use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -24,6 +29,7 @@ pub mod cgroup;
 mod connection;
 mod ending;
 pub mod frame;
+pub mod in_process;
 mod launch;
 pub mod link;
 pub mod log_file;
@@ -90,11 +96,33 @@ impl KeeperOptions {
     }
 }
 
+/// Who is the keeper of a node's apps, where none answers yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeeperProgram {
+    /// An installed `osier`, started as a process of its own.
+    Installed(PathBuf),
+    /// The running program, started once more: it calls [`run_if_asked`] first thing in its `main`.
+    ThisProgram,
+    /// None: a thread of this process, see [`in_process`].
+    InProcess,
+}
+
+/// Whether this program can be its own keeper. A fact about the program, not the state of a node.
+static CAN_BE_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`run_if_asked`] was called: only then may the running program be started as keeper. Else its whole `main`
+/// would run once more for each attempt.
+#[must_use]
+pub fn can_be_asked() -> bool {
+    CAN_BE_ASKED.load(Ordering::Relaxed)
+}
+
 /// Runs the keeper if this process was started as one. First thing in `main`: before any thread and any runtime.
 ///
 /// `None` means that the program is to go on as it would.
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
+    CAN_BE_ASKED.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != SUBCOMMAND {
         return None;
@@ -111,8 +139,9 @@ pub fn run_if_asked() -> Option<ExitCode> {
 /// Runs a keeper until it ends: told to, by a signal, or with nothing left to keep. The process must have one thread.
 #[must_use]
 pub fn run(options: KeeperOptions) -> ExitCode {
-    match start(options) {
+    match own_process().and_then(|home| start(options, home)) {
         Ok(Some(mut keeper)) => {
+            let _ = rustix::process::chdir("/");
             log(format_args!("the keeper runs"));
             keeper.run();
             keeper.leave();
@@ -138,16 +167,51 @@ fn log(text: std::fmt::Arguments<'_>) {
     let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
 }
 
+/// Opens the keeper's own log, in the place of one that has become too long.
+fn open_log(data_dir: &Path) -> io::Result<File> {
+    const LOG_BYTES_MAX: u64 = 1024 * 1024;
+    let path = data_dir.join("keeper.log");
+    if std::fs::metadata(&path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
+        // If it stays, it grows on: worse than nothing, better than no keeper.
+        let _ = std::fs::rename(&path, data_dir.join("keeper.log.1"));
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
 type StartError = (&'static str, Errno);
 
-/// Everything up to the loop. None: another keeper is there already.
-fn start(options: KeeperOptions) -> Result<Option<Keeper>, StartError> {
+/// Where a keeper's loop runs, and what comes of it.
+#[derive(Debug)]
+struct Home {
+    /// The signals of a process of its own; a thread takes none: its host's are its host's.
+    signals: Option<OwnedFd>,
+    /// The number of open files that apps get: what this process was started with.
+    open_files: (u64, u64),
+}
+
+/// Makes this process a keeper's: a session, descriptors, signals and orphans of its own.
+fn own_process() -> Result<Home, StartError> {
     spawn::close_from(3);
     // Fails for the leader of a process group only: then somebody started it by hand, and may have it so.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"osier-keeper");
     // Every file and folder is made with the mode that it is to have.
     rustix::process::umask(Mode::empty());
+    let signals = spawn::signals().map_err(|error| ("signals", error))?;
+    let own = rustix::process::getpid();
+    rustix::process::set_child_subreaper(Some(own)).map_err(|error| ("subreaper", error))?;
+    Ok(Home {
+        signals: Some(signals),
+        open_files: state::raise_open_files(),
+    })
+}
+
+/// Everything up to the loop. None: another keeper is there already.
+fn start(options: KeeperOptions, home: Home) -> Result<Option<Keeper>, StartError> {
     let failed = |what| move |error| (what, error);
     let data_dir = options.data_dir.canonicalize();
     let data_dir = data_dir.map_err(|error| {
@@ -160,20 +224,17 @@ fn start(options: KeeperOptions) -> Result<Option<Keeper>, StartError> {
     let Some(lock) = lock(folder.as_fd()).map_err(failed(LOCK))? else {
         return Ok(None);
     };
-    // Held until the process ends.
+    // Held until the process or the thread ends, with its descriptors.
     std::mem::forget(lock);
-    let signals = spawn::signals().map_err(failed("signals"))?;
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(failed("subreaper"))?;
-    let _ = rustix::process::chdir("/");
-    let open_files = state::raise_open_files();
     let apps_folder = apps_folder(folder.as_fd()).map_err(failed("the apps folder"))?;
     let dev_null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let dev_null = dev_null.map_err(failed("/dev/null"))?;
     let handover = spawn::Handover::new(dev_null, apps_folder).map_err(failed("descriptors"))?;
     let (records, recovered) = records::Records::open(folder.as_fd()).map_err(failed("keeper.records"))?;
     let listener = sockets::listen(folder.as_fd(), &data_dir).map_err(failed(sockets::SOCKET))?;
+    let may_move = home.signals.is_some();
     let mut keeper = Keeper::new(Parts {
-        groups: cgroup::Groups::detect(&id_of(&data_dir)),
+        groups: cgroup::Groups::detect(&id_of(&data_dir), may_move),
         boot_id: proc::boot_id(),
         torn_records_count: recovered.torn_count,
         options,
@@ -181,8 +242,8 @@ fn start(options: KeeperOptions) -> Result<Option<Keeper>, StartError> {
         data_folder: folder,
         handover,
         records,
-        open_files,
-        signals,
+        open_files: home.open_files,
+        signals: home.signals,
         listener,
     })
     .map_err(failed("epoll"))?;

@@ -16,7 +16,6 @@ use crate::names::{AppName, InstanceId, SpecDigest};
 use crate::specs::app_spec::StopPolicy;
 
 pub mod environment;
-pub mod logs;
 pub mod program;
 pub mod users;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use osier::runtime::keeper::link::LinkEvent;
 use osier::runtime::keeper::protocol::LogLimits;
-use osier::runtime::process::logs::{AppLog, LogQuery};
+use osier::runtime::logs::{AppLog, LogQuery};
 
 use crate::keeper_rig::{PATIENCE, Rig, app, status_kib, wait_until};
 
@@ -124,7 +124,7 @@ async fn the_last_words_are_in_the_log_when_the_exit_is_told() {
             .last_words(&spawned.instance, 3)
             .unwrap()
             .iter()
-            .map(osier::runtime::process::logs::LogLine::shown)
+            .map(osier::runtime::logs::LogLine::shown)
             .collect();
         assert_eq!(last, [format!("last words {round}")]);
     }

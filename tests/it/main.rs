@@ -14,6 +14,8 @@ mod cli_demo;
 mod cli_local;
 mod config_generated;
 mod config_layers;
+mod embed_node;
+mod embed_processes;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
 mod floors;

@@ -5,19 +5,15 @@ use std::time::Duration;
 
 use osier::node::{Git, Node, NodeHandle, ProcessSettings};
 use osier::rpc::procedures::ReconcileRequest;
-use osier::runtime::embedded::Factories;
+use osier::runtime::embedded::{EmbeddedContext, Factories};
 use osier::status::{NodeState, RunState, SyncState};
 
 use crate::specs_repository::Specs;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn node(specs: &Specs, data_dir: &Path) -> NodeHandle {
-    let processes = ProcessSettings {
-        keeper: Some(env!("CARGO_BIN_EXE_osier").into()),
-        ends_with_node: true,
-        ..ProcessSettings::default()
-    };
+    let processes = ProcessSettings::installed(env!("CARGO_BIN_EXE_osier")).ending_with_node();
     let node = Node::builder(Git::new(specs.url()))
         .name("n1")
         .data_dir(data_dir)
@@ -25,7 +21,11 @@ async fn node(specs: &Specs, data_dir: &Path) -> NodeHandle {
     node.processes(processes).start().await.unwrap()
 }
 
-async fn wait(node: &NodeHandle, what: &str, is_true: impl FnMut(&osier::status::NodeStatus, &Apps) -> bool) {
+pub async fn wait(
+    node: &NodeHandle,
+    what: &str,
+    is_true: impl FnMut(&osier::status::NodeStatus, &Apps) -> bool,
+) {
     let waited = tokio::time::timeout(PATIENCE, node.wait_until(is_true)).await;
     assert!(
         waited.is_ok(),
@@ -35,7 +35,7 @@ async fn wait(node: &NodeHandle, what: &str, is_true: impl FnMut(&osier::status:
     );
 }
 
-type Apps = std::collections::BTreeMap<osier::names::AppName, osier::status::AppState>;
+pub type Apps = std::collections::BTreeMap<osier::names::AppName, osier::status::AppState>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_becomes_a_process_and_the_next_one_replaces_it() {
@@ -119,8 +119,8 @@ async fn an_app_of_the_hosts_own_process_runs_without_a_keeper_and_ends_with_its
     specs.put("apps/ticker/app.yaml", "version: 1\nisolation: embedded\n");
     specs.commit("an embedded app");
     let folder = tempfile::tempdir().unwrap();
-    let factories = Factories::new().future("ticker".parse().unwrap(), |_| async {
-        std::future::pending::<()>().await;
+    let factories = Factories::new().future("ticker", |mut context: EmbeddedContext| async move {
+        context.stop.wait().await;
         Ok::<(), std::io::Error>(())
     });
     let node = Node::builder(Git::new(specs.url()))

@@ -63,9 +63,8 @@ fn every_profile_unwinds_because_supervision_catches_panics() {
 }
 
 /// Files that have two reasons to exist and are still to be split. The list only gets shorter.
-const STILL_TO_BE_SPLIT: [&str; 4] = [
+const STILL_TO_BE_SPLIT: [&str; 3] = [
     "src/runtime/keeper/protocol.rs",
-    "src/runtime/keeper/spawn.rs",
     "src/runtime/keeper/state.rs",
     "src/store/writer.rs",
 ];

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use osier::names::{AppName, InstanceId};
-use osier::runtime::keeper::KeeperOptions;
 use osier::runtime::keeper::frame::{FrameBuffer, write_frame};
 use osier::runtime::keeper::link::{KeeperError, KeeperLink, LinkEvent, LinkOptions};
 use osier::runtime::keeper::proc::{ProcStat, all_processes};
 use osier::runtime::keeper::protocol::{
     Call, Enforce, Exit, Hello, Limits, LogLimits, Message, Reply, Request, Role, Spawn, Spawned,
 };
+use osier::runtime::keeper::{KeeperOptions, KeeperProgram};
 use tokio::sync::mpsc::Receiver;
 
 /// Longer than anything here takes on a loaded machine.
@@ -181,7 +181,7 @@ fn open(data_dir: &Path, tied: bool) -> (KeeperLink, Receiver<LinkEvent>) {
             data_dir: data_dir.to_owned(),
             tied,
         },
-        program: Some(env!("CARGO_BIN_EXE_osier").into()),
+        program: KeeperProgram::Installed(env!("CARGO_BIN_EXE_osier").into()),
     })
 }
 

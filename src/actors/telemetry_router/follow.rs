@@ -84,7 +84,24 @@ impl EventStream {
         })
     }
 
-    /// The next event; none: there are no more (when following: the node is gone).
+    /// What happens from now on.
+    pub(super) fn from_now(telemetry: Telemetry) -> Self {
+        let live = Some(telemetry.0.followers.subscribe());
+        let query = EventQuery {
+            after: Some(telemetry.0.store.last_event_counter()),
+            ..EventQuery::default()
+        };
+        Self {
+            telemetry,
+            query,
+            page: VecDeque::new(),
+            has_backlog: false,
+            live,
+        }
+    }
+
+    /// The next event; none: there are no more. A follower waits for more as long as it is asked; it may be dropped while
+    /// it waits.
     pub async fn next(&mut self) -> Option<Arc<EventRecord>> {
         loop {
             if let Some(record) = self.page.pop_front() {

@@ -42,7 +42,7 @@ fn user(node: &NodeContext) -> Check {
         .settings
         .processes
         .as_ref()
-        .and_then(|processes| processes.app_user.as_ref());
+        .and_then(|processes| processes.app_user());
     match (app_user, is_root) {
         (Some(user), _) => check(
             "app user",

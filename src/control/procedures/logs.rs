@@ -9,7 +9,7 @@ use crate::control::server::Items;
 use crate::names::AppName;
 use crate::rpc::procedures::{LogLine, LogsRequest};
 use crate::rpc::{RpcError, RpcErrorCode};
-use crate::runtime::process::logs::{self, AppLog, LogFollower, LogQuery, RunChoice};
+use crate::runtime::logs::{self, AppLog, LogFollower, LogQuery, RunChoice};
 
 /// Lines that wait for a client that reads slowly; the reader of the files waits then.
 const LINES_WAITING_MAX: usize = 256;

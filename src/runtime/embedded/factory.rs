@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ractor::ActorCell;
 use tokio::sync::watch;
 
-use crate::names::{AppName, InstanceId, NodeName};
+use crate::names::{AppName, InstanceId, NameError, NodeName};
 use crate::specs::AppSpec;
 
 /// Why an embedded app could not be made, or ended.
@@ -64,7 +64,10 @@ pub(super) type Factory =
 
 /// The embedded apps of a host, by name.
 #[derive(Clone, Default)]
-pub struct Factories(BTreeMap<AppName, Factory>);
+pub struct Factories {
+    by_name: BTreeMap<AppName, Factory>,
+    mistakes: Vec<NameError>,
+}
 
 impl Factories {
     /// None.
@@ -76,7 +79,7 @@ impl Factories {
     /// `app` is a future: it ends when it is done, and its error is a crash. It is dropped when it does not end within its
     /// grace after [`EmbeddedContext::stop`]. Another one of this name is replaced.
     #[must_use]
-    pub fn future<Make, Body, Error>(mut self, app: AppName, make: Make) -> Self
+    pub fn future<Make, Body, Error>(mut self, app: impl AsRef<str>, make: Make) -> Self
     where
         Make: Fn(EmbeddedContext) -> Body + Send + Sync + 'static,
         Body: Future<Output = Result<(), Error>> + Send + 'static,
@@ -87,14 +90,14 @@ impl Factories {
             let body = Box::pin(async move { body.await.map_err(Into::into) });
             Box::pin(async move { Ok(self::Body::Future(body)) })
         });
-        self.0.insert(app, factory);
+        self.add(app.as_ref(), factory);
         self
     }
 
     /// `app` is an actor, which `make` spawns without a supervisor: the runtime links it to one of its own. It is stopped,
     /// and killed when it does not stop within its grace. Another one of this name is replaced.
     #[must_use]
-    pub fn actor<Make, Spawned, Error>(mut self, app: AppName, make: Make) -> Self
+    pub fn actor<Make, Spawned, Error>(mut self, app: impl AsRef<str>, make: Make) -> Self
     where
         Make: Fn(EmbeddedContext) -> Spawned + Send + Sync + 'static,
         Spawned: Future<Output = Result<ActorCell, Error>> + Send + 'static,
@@ -104,22 +107,34 @@ impl Factories {
             let spawned = make(context);
             Box::pin(async move { spawned.await.map(Body::Actor).map_err(Into::into) })
         });
-        self.0.insert(app, factory);
+        self.add(app.as_ref(), factory);
         self
+    }
+
+    fn add(&mut self, app: &str, factory: Factory) {
+        match app.parse() {
+            Ok(app) => drop(self.by_name.insert(app, factory)),
+            Err(mistake) => self.mistakes.push(mistake),
+        }
     }
 
     /// The names of all apps.
     pub fn names(&self) -> impl Iterator<Item = &AppName> {
-        self.0.keys()
+        self.by_name.keys()
+    }
+
+    /// Names that no app can have. A node with such a factory does not start.
+    pub fn mistakes(&self) -> impl Iterator<Item = &NameError> {
+        self.mistakes.iter()
     }
 
     pub(super) fn get(&self, app: &AppName) -> Option<&Factory> {
-        self.0.get(app)
+        self.by_name.get(app)
     }
 }
 
 impl fmt::Debug for Factories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.by_name.keys()).finish()
     }
 }

@@ -97,7 +97,7 @@ impl Keeper {
         let groups = self.groups.of_process(&record.app, record.pid);
         // After an exec of the keeper itself its children are still its children.
         let is_adopted = stat.parent != own_pid();
-        if is_adopted && self.watch_adopted(key, pidfd.as_fd()).is_err() {
+        if (is_adopted || self.is_thread()) && self.watch_main(key, pidfd.as_fd()).is_err() {
             super::log(format_args!(
                 "cannot watch {} (pid {}): it is left alone",
                 record.app, record.pid
@@ -127,6 +127,7 @@ impl Keeper {
                 record,
                 pidfd,
                 is_adopted,
+                has_lost_orphans: is_adopted || self.is_thread(),
                 report: None,
                 launching: None,
                 failed: None,
@@ -147,7 +148,7 @@ impl Keeper {
             pid: record.pid,
             start_ticks: record.start_ticks,
             uid: record.uid,
-            is_adopted: true,
+            has_lost_orphans: true,
         };
         // The main process is gone, so its session proves less: only what bears the mark as well is killed.
         let leftovers_count = tree::kill_marked(&root, own_pid(), self.apps.mains());

@@ -47,6 +47,9 @@ pub struct Run {
     pub pidfd: OwnedFd,
     /// A keeper before this one started it.
     pub is_adopted: bool,
+    /// What its tree leaves behind does not become the keeper's child: an earlier keeper started it, or this one is a
+    /// thread, and no subreaper.
+    pub has_lost_orphans: bool,
     /// Where the child tells of a failure; gone once the program runs.
     pub report: Option<OwnedFd>,
     /// What the child reads until it has left the keeper's memory.
@@ -131,7 +134,7 @@ impl Run {
             pid: self.record.pid,
             start_ticks: self.record.start_ticks,
             uid: self.record.uid,
-            is_adopted: self.is_adopted,
+            has_lost_orphans: self.has_lost_orphans,
         }
     }
 

@@ -51,10 +51,11 @@ pub struct Entrance {
 }
 
 impl Groups {
-    /// Those of the keeper whose folders are named by `id` (a few letters), as this machine has them.
+    /// Those of the keeper whose folders are named by `id` (a few letters), as this machine has them. `may_move`: this
+    /// process is the keeper alone and may go aside, so that its group can hand controllers down.
     #[must_use]
-    pub fn detect(id: &str) -> Self {
-        Self::of(Hierarchies::detect(id))
+    pub fn detect(id: &str, may_move: bool) -> Self {
+        Self::of(Hierarchies::detect(id, may_move))
     }
 
     /// In hierarchies that are already known: for tests on an imitated directory.

@@ -13,7 +13,7 @@ use super::apps::{Ended, Key, Run};
 use super::proc;
 use super::protocol::{Exit, ExitHow, Push, Refusal};
 use super::records::Record;
-use super::spawn::Reaped;
+use super::spawn::{self, Reaped};
 use super::state::{EXITS_KEPT_MAX, Keeper, epoch_ms};
 use super::tree;
 use crate::names::InstanceId;
@@ -109,12 +109,22 @@ impl Keeper {
         self.main_ended(key, reaped.how, Some(reaped.cpu_ms));
     }
 
-    /// An adopted main process has ended. Its code is its parent's to know.
-    pub(super) fn adopted_ended(&mut self, key: Key) {
-        if let Some(run) = self.apps.run(key) {
-            self.unwatch(run.pidfd.as_fd());
+    /// A main process that is watched by its descriptor has ended.
+    pub(super) fn watched_ended(&mut self, key: Key) {
+        let Some(run) = self.apps.run(key) else {
+            return;
+        };
+        let (pid, is_adopted) = (run.pid(), run.is_adopted);
+        self.unwatch(run.pidfd.as_fd());
+        match (!is_adopted).then(|| spawn::reap_child(pid)).flatten() {
+            Some(reaped) => self.child_ended(&reaped),
+            // Its code is its parent's to know: of an adopted one that is somebody else, and a host that waits for
+            // any child of its process may have taken it away.
+            None => {
+                self.read_report(key);
+                self.main_ended(key, ExitHow::Unknown, None);
+            }
         }
-        self.main_ended(key, ExitHow::Unknown, None);
     }
 
     fn main_ended(&mut self, key: Key, how: ExitHow, cpu_ms: Option<u64>) {
@@ -179,7 +189,7 @@ impl Keeper {
         let Some(run) = &slot.run else {
             return 0;
         };
-        if !run.is_adopted && tree::no_orphans(self.apps.mains()) {
+        if !run.has_lost_orphans && tree::no_orphans(self.apps.mains()) {
             return 0;
         }
         let members = tree::members(&run.root(), &proc::all_processes(), own_pid(), self.apps.mains());

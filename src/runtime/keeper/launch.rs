@@ -15,7 +15,7 @@ use super::output::Output;
 use super::proc::ProcStat;
 use super::protocol::{Enforce, Push, Spawn, SpawnFault, SpawnStep, Spawned};
 use super::records::{Record, StartRecord};
-use super::spawn::{self, Born, Program};
+use super::spawn::{self, Born, Handover, Program};
 use super::state::{Keeper, epoch_ms};
 use crate::names::AppName;
 
@@ -111,7 +111,14 @@ impl Keeper {
             born => born,
         };
         let refused = |error| system(SpawnStep::Fork, spawn.app.as_str(), error);
-        self.note(key, spawn, born.map_err(refused)?, wanted);
+        let born = born.map_err(refused)?;
+        if self.is_thread()
+            && let Err(error) = self.watch_main(key, born.pidfd.as_fd())
+        {
+            Handover::abandon(born);
+            return Err(refused(error));
+        }
+        self.note(key, spawn, born, wanted);
         Ok(Some(key))
     }
 
@@ -155,6 +162,7 @@ impl Keeper {
             umask: spawn.umask,
             no_new_privileges: spawn.no_new_privileges,
             dies_with_keeper: self.options.tied,
+            resets_signals: self.is_thread(),
         };
         Ok((program, wanted))
     }
@@ -277,6 +285,7 @@ impl Keeper {
             record,
             pidfd: born.pidfd,
             is_adopted: false,
+            has_lost_orphans: self.is_thread(),
             report: Some(born.report),
             launching: Some(born.launching),
             failed: None,

@@ -6,18 +6,17 @@
 //! when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::KeeperOptions;
 use super::frame::FRAME_BYTES_MAX;
 use super::protocol::{
     Capabilities, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, OutputCounters, Refusal, Reply,
     Request, Spawn, SpawnFault, Spawned, TreeUsage,
 };
+use super::{KeeperOptions, KeeperProgram};
 use crate::names::{AppName, InstanceId};
 
 mod start;
@@ -35,8 +34,8 @@ const EVENTS_MAX: usize = 1024;
 pub struct LinkOptions {
     /// What the keeper is started with; names the data directory.
     pub keeper: KeeperOptions,
-    /// The program that is started as keeper; none: the running one.
-    pub program: Option<PathBuf>,
+    /// What is started as keeper where none answers.
+    pub program: KeeperProgram,
 }
 
 /// Why the keeper did not do what it was asked.
@@ -114,6 +113,8 @@ enum Command {
         fate: oneshot::Sender<Result<Spawned, SpawnFault>>,
     },
     Acknowledge(InstanceId),
+    /// End the keeper with its apps, then the link.
+    Finish,
 }
 
 impl KeeperLink {
@@ -351,6 +352,15 @@ impl KeeperLink {
     /// When the keeper does not answer.
     pub async fn shut_down(&self, stop_apps: bool) -> Result<(), KeeperError> {
         self.call(Request::Shutdown { stop_apps }).await.map(drop)
+    }
+
+    /// Ends the keeper with its apps, each stopped in its own way, and this link with it. Returns when they are gone, or
+    /// when no keeper could be reached within 15 s.
+    pub async fn finish(&self) {
+        if self.connected(CALL_DEADLINE).await.is_ok() && self.commands.send(Command::Finish).is_ok() {
+            // The task ends with the keeper's connection, which the keeper closes last.
+            self.commands.closed().await;
+        }
     }
 }
 

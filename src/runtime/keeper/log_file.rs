@@ -11,11 +11,8 @@ use rustix::io::Errno;
 use super::output::PIECE_BYTES_MAX;
 use super::protocol::LogLimits;
 use crate::names::AppName;
+use crate::runtime::logs::{CURRENT, FILES_MAX};
 
-/// Name of the file that is written to.
-pub const CURRENT: &str = "output.log";
-/// More files would make a rotation long.
-pub const FILES_MAX: u32 = 100;
 /// A file holds at least some lines of the greatest length.
 const FILE_BYTES_MIN: u64 = 4 * PIECE_BYTES_MAX as u64;
 

@@ -14,9 +14,8 @@ use std::time::Instant;
 use super::log_file::LogFile;
 use super::protocol::{LogLimits, OutputCounters};
 use crate::names::{AppName, InstanceId};
+use crate::runtime::logs::{LINE_BYTES_MAX, MARK_BYTES};
 
-/// The longest line in a log; a longer one is continued on the next.
-pub const LINE_BYTES_MAX: usize = 16 * 1024;
 /// What an app may write in the long run: a full rotation (50 MiB) then lasts most of a minute.
 pub const RATE_BYTES_PER_S: u64 = 1024 * 1024;
 /// What it may write at once beyond that: a start that prints its whole configuration, a large stack trace.
@@ -29,9 +28,6 @@ pub const READ_BYTES: usize = 64 * 1024;
 const PREFIX_BYTES_MAX: usize = 48;
 /// What one piece may add to the buffer: a whole line with its prefix and its end.
 pub const PIECE_BYTES_MAX: usize = LINE_BYTES_MAX + PREFIX_BYTES_MAX + 1;
-
-/// The digits of an instance that stand in a log line.
-pub const MARK_BYTES: usize = 8;
 
 /// Buffers that all apps share: there is one thread.
 #[derive(Debug)]

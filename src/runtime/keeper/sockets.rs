@@ -33,13 +33,15 @@ fn short_path(folder: BorrowedFd<'_>, path: &Path) -> PathBuf {
     if plain.as_os_str().len() <= PATH_BYTES_MAX {
         plain
     } else {
-        PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+        // A keeper that is a thread has descriptors of its own.
+        PathBuf::from(format!("/proc/thread-self/fd/{}/{SOCKET}", folder.as_raw_fd()))
     }
 }
 
 /// Binds and listens, in the place of a socket that an earlier keeper left. Only its owner may connect.
 ///
-/// The caller holds the keeper's lock, so nobody else listens there, and has one thread, so nobody else sees the mask.
+/// The caller holds the keeper's lock, so nobody else listens there. Nobody can connect before the mode is set: the
+/// socket does not listen yet.
 ///
 /// # Errors
 /// When the folder does not let a socket be made.
@@ -50,10 +52,8 @@ pub fn listen(folder: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     }
     let socket = socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let address = SocketAddrUnix::new(short_path(folder, path))?;
-    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
-    let bound = rustix::net::bind(&socket, &address);
-    rustix::process::umask(mask);
-    bound?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::fs::chmodat(folder, SOCKET, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)
 }

@@ -1,4 +1,5 @@
-//! From a plan to a process, and what else only unsafe calls give: signals as data, reaping.
+//! From a plan to a process, and what else only unsafe calls give: signals as data, reaping ([`signals`]), a thread set
+//! apart from its process ([`apart`]).
 //!
 //! A child shares the keeper's memory until it execs (`CLONE_VM`, as `posix_spawn` does it): nothing is copied, so a
 //! start costs the same however large the keeper is. Unlike with `vfork` the keeper goes on meanwhile: a program on a
@@ -21,12 +22,17 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::protocol::{ExitHow, SpawnStep};
+use super::protocol::SpawnStep;
 
+pub mod apart;
 mod child;
 mod raw;
+mod signals;
 mod stack;
+#[cfg(test)]
+mod tests;
 
+pub use signals::{KeeperSignal, Reaped, read_signals, reap, reap_child, signals};
 use stack::Stack;
 
 /// Children between birth and exec at a time; more starts wait.
@@ -82,6 +88,8 @@ pub struct Program {
     pub no_new_privileges: bool,
     /// Whether it is killed when the keeper dies (tied keepers only).
     pub dies_with_keeper: bool,
+    /// Whether dispositions of signals are a host's, and not those that [`signals`] gave the keeper.
+    pub resets_signals: bool,
 }
 
 /// Everything that a child reads between its birth and exec. Its owner keeps it until the child has left: until the
@@ -187,7 +195,11 @@ pub struct Handover {
     shares_descriptors: bool,
     /// Stacks that no child uses now.
     stacks: Vec<Stack>,
+    /// [`bear`], but for tests of what it falls back to.
+    bear: Bear,
 }
+
+type Bear = fn(&Launching, Option<BorrowedFd<'_>>) -> Result<(Pid, OwnedFd), Errno>;
 
 /// A process joins a group of version 2 and three of version 1 at most.
 const GROUPS_MAX: usize = 4;
@@ -214,6 +226,7 @@ impl Handover {
             dev_null,
             apps_folder,
             stacks: Vec::new(),
+            bear,
         })
     }
 
@@ -240,7 +253,7 @@ impl Handover {
         drop(report_write);
         let stack = self.stacks.pop().map_or_else(Stack::new, Ok)?;
         let launching = Box::new(self.launching(program, join.len(), stack));
-        let born = bear(&launching, group).and_then(|(pid, pidfd)| {
+        let born = (self.bear)(&launching, group).and_then(|(pid, pidfd)| {
             if launching.wait_ready(pidfd.as_fd()) {
                 return Ok((pid, pidfd));
             }
@@ -263,6 +276,12 @@ impl Handover {
                 Err(error)
             }
         }
+    }
+
+    /// Ends a child that cannot be kept. What it reads stays for good: it may still be on its way.
+    pub fn abandon(born: Born) {
+        let _ = rustix::process::pidfd_send_signal(&born.pidfd, rustix::process::Signal::KILL);
+        Box::leak(born.launching);
     }
 
     /// Takes back what a child read, which has left.
@@ -340,16 +359,27 @@ struct CloneArgs {
 const CLONE_ARGS_BYTES_5_5: usize = 80;
 
 fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, OwnedFd), Errno> {
+    match bear_by_clone3(launching, group) {
+        // A filter that does not know clone3: its predecessor does the same, without a group.
+        Err(Errno::NOSYS | Errno::PERM) if group.is_none() => bear_by_clone(launching),
+        done => done,
+    }
+}
+
+/// How a child is born, whoever bears it.
+fn flags(launching: &Launching) -> u64 {
+    let files = if launching.shares_descriptors {
+        CLONE_FILES
+    } else {
+        0
+    };
+    CLONE_VM | CLONE_PIDFD | files
+}
+
+fn bear_by_clone3(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, OwnedFd), Errno> {
     let mut pidfd: RawFd = -1;
-    let flags = CLONE_VM
-        | CLONE_PIDFD
-        | if launching.shares_descriptors {
-            CLONE_FILES
-        } else {
-            0
-        };
     let mut args = CloneArgs {
-        flags,
+        flags: flags(launching),
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
         stack: launching.stack.bottom(),
@@ -364,14 +394,21 @@ fn bear(launching: &Launching, group: Option<BorrowedFd<'_>>) -> Result<(Pid, Ow
     }
     // SAFETY: `args` is a valid clone_args of `bytes` bytes. The child begins in `child::begin` on a stack that nobody
     // else uses, with a `Launching` that outlives it (the caller keeps it until the child has left, or leaks it).
-    let mut result = unsafe { raw::clone3(&raw mut args, bytes, launching, child::begin) };
-    if group.is_none() && matches!(refusal(result), Some(Errno::NOSYS | Errno::PERM)) {
-        // A filter that does not know clone3: its predecessor does the same, without a group.
-        let top = launching.stack.bottom() + launching.stack.bytes();
-        let flags = flags | libc::SIGCHLD as u64;
-        // SAFETY: as above; the stack grows down from its top.
-        result = unsafe { raw::clone(flags, top, &raw mut pidfd, launching, child::begin) };
-    }
+    let result = unsafe { raw::clone3(&raw mut args, bytes, launching, child::begin) };
+    born(result, pidfd)
+}
+
+fn bear_by_clone(launching: &Launching) -> Result<(Pid, OwnedFd), Errno> {
+    let mut pidfd: RawFd = -1;
+    let top = launching.stack.bottom() + launching.stack.bytes();
+    let flags = flags(launching) | libc::SIGCHLD as u64;
+    // SAFETY: as above; the stack grows down from its top.
+    let result = unsafe { raw::clone(flags, top, &raw mut pidfd, launching, child::begin) };
+    born(result, pidfd)
+}
+
+/// What a call of the clone family returned.
+fn born(result: isize, pidfd: RawFd) -> Result<(Pid, OwnedFd), Errno> {
     let pid = i32::try_from(result)
         .ok()
         .filter(|pid| *pid > 0)
@@ -431,118 +468,13 @@ pub fn read_report(bytes: &[u8]) -> Option<(SpawnStep, i32)> {
     Some((step, i32::from_le_bytes(errno)))
 }
 
-/// A child of the keeper that has ended and is now reaped.
-#[derive(Debug)]
-pub struct Reaped {
-    /// What its process id was.
-    pub pid: i32,
-    /// How it ended.
-    pub how: ExitHow,
-    /// CPU time of it and of the children that it waited for.
-    pub cpu_ms: u64,
-}
-
-/// Reaps one child that has ended, none if there is none.
-#[must_use]
-pub fn reap() -> Option<Reaped> {
-    let mut status = 0;
-    // SAFETY: `rusage` is plain numbers, and all-zero is a valid one.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are valid for writing.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
-    if pid <= 0 {
-        return None;
-    }
-    let how = if libc::WIFEXITED(status) {
-        ExitHow::Code(libc::WEXITSTATUS(status))
-    } else {
-        ExitHow::Signal(libc::WTERMSIG(status))
-    };
-    let millis = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1000 + time.tv_usec.unsigned_abs() / 1000;
-    Some(Reaped {
-        pid,
-        how,
-        cpu_ms: millis(usage.ru_utime) + millis(usage.ru_stime),
-    })
-}
-
-/// The signals that the keeper takes as data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeeperSignal {
-    /// A child ended.
-    Child,
-    /// End.
-    End,
-}
-
-/// Makes signals data: every disposition as a fresh process has it (SIGPIPE and SIGHUP ignored), children's ends and
-/// the requests to end readable from the descriptor that is returned. Children undo both.
-///
-/// # Errors
-/// When the kernel has no signalfd.
-pub fn signals() -> Result<OwnedFd, Errno> {
-    // SAFETY: dispositions and the mask of this process alone; the set is initialised by sigemptyset before use.
-    unsafe {
-        // All zero is the kernel's `sigaction` for SIG_DFL. Raw, because the C library hides two signals of its own,
-        // which may have been ignored by whoever started us. KILL and STOP refuse, which is as good.
-        let default = [0u64; 4];
-        for signal in 1..=64 {
-            let none = std::ptr::null_mut::<u64>();
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                default.as_ptr(),
-                none,
-                size_of::<u64>(),
-            );
-        }
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-            libc::sigaddset(&raw mut set, signal);
-        }
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) < 0 {
-            return Err(last_errno());
-        }
-        let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-        if fd < 0 {
-            Err(last_errno())
-        } else {
-            Ok(OwnedFd::from_raw_fd(fd))
-        }
-    }
-}
-
-/// The signals waiting in `fd`, which [`signals`] made.
-#[must_use]
-pub fn read_signals(fd: BorrowedFd<'_>) -> Vec<KeeperSignal> {
-    const INFO_BYTES: usize = size_of::<libc::signalfd_siginfo>();
-    let mut bytes = [0u8; INFO_BYTES * 4];
-    let count = rustix::io::read(fd, &mut bytes).unwrap_or(0);
-    let read = bytes.get(..count).unwrap_or_default();
-    let numbers = read
-        .chunks_exact(INFO_BYTES)
-        .filter_map(|info| info.first_chunk::<4>());
-    numbers
-        .filter_map(|number| match i32::from_ne_bytes(*number) {
-            libc::SIGCHLD => Some(KeeperSignal::Child),
-            libc::SIGTERM | libc::SIGINT => Some(KeeperSignal::End),
-            _ => None,
-        })
-        .collect()
-}
-
 /// Closes every descriptor from `first` on: whatever the keeper was started with is none of its apps' business.
 pub fn close_from(first: u32) {
     // SAFETY: called first thing in the keeper, before it owns any descriptor beyond the standard three.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
     if closed < 0 {
-        // Before Linux 5.9: one by one, as far as the usual limit goes.
-        for fd in first..4096 {
-            // SAFETY: as above.
-            unsafe { libc::close(fd.cast_signed()) };
-        }
+        // Before Linux 5.9.
+        apart::close_listed(first.cast_signed());
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use rustix::process::Resource;
+use rustix::process::{Resource, Rlimit};
 use rustix::time::Timespec;
 
 use super::KeeperOptions;
@@ -41,7 +41,8 @@ enum Source {
     Connection(Key),
     Report(Key),
     Output(Key),
-    Adopted(Key),
+    /// A main process that is watched by its descriptor.
+    Watched(Key),
 }
 
 impl Source {
@@ -52,7 +53,7 @@ impl Source {
             Self::Connection(key) => (2, key),
             Self::Report(key) => (3, key),
             Self::Output(key) => (4, key),
-            Self::Adopted(key) => (5, key),
+            Self::Watched(key) => (5, key),
         };
         EventData::new_u64((kind << 32) | u64::from(key))
     }
@@ -66,7 +67,7 @@ impl Source {
             2 => Self::Connection(key),
             3 => Self::Report(key),
             4 => Self::Output(key),
-            5 => Self::Adopted(key),
+            5 => Self::Watched(key),
             _ => return None,
         })
     }
@@ -98,7 +99,8 @@ pub struct Keeper {
     /// Set when the keeper ends: no app is started any more. It leaves when nothing runs, or at once.
     pub(super) ending: Option<Ending>,
     epoll: OwnedFd,
-    signals: OwnedFd,
+    /// None: this keeper is a thread of a host, see [`super::in_process`].
+    signals: Option<OwnedFd>,
     listener: OwnedFd,
     next_connection: Key,
     read_buffer: Vec<u8>,
@@ -129,14 +131,16 @@ pub(super) struct Parts {
     pub torn_records_count: u32,
     pub groups: Groups,
     pub open_files: (u64, u64),
-    pub signals: OwnedFd,
+    pub signals: Option<OwnedFd>,
     pub listener: OwnedFd,
 }
 
 impl Keeper {
     pub(super) fn new(parts: Parts) -> Result<Self, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &parts.signals, Source::Signals.data(), EventFlags::IN)?;
+        if let Some(signals) = &parts.signals {
+            epoll::add(&epoll, signals, Source::Signals.data(), EventFlags::IN)?;
+        }
         epoll::add(&epoll, &parts.listener, Source::Listener.data(), EventFlags::IN)?;
         Ok(Self {
             options: parts.options,
@@ -196,7 +200,7 @@ impl Keeper {
             // Ends before everything: a restart waits for them. Output last: it can wait.
             sources.sort_by_key(|source| match source {
                 Source::Signals => 0,
-                Source::Adopted(_) | Source::Report(_) => 1,
+                Source::Watched(_) | Source::Report(_) => 1,
                 Source::Connection(_) | Source::Listener => 2,
                 Source::Output(_) => 3,
             });
@@ -223,20 +227,17 @@ impl Keeper {
             Source::Listener => self.take_connections(),
             Source::Connection(key) => self.take_calls(key),
             Source::Report(key) => self.read_report(key),
-            Source::Adopted(key) => self.adopted_ended(key),
+            Source::Watched(key) => self.watched_ended(key),
             Source::Output(key) => self.take_output(key),
         }
     }
 
     fn take_signals(&mut self) {
-        let signals = spawn::read_signals(self.signals.as_fd());
-        if signals.contains(&KeeperSignal::End) {
-            let ending = if self.options.tied {
-                Ending::StopApps
-            } else {
-                Ending::LeaveApps
-            };
-            self.end(ending);
+        let Some(signals) = &self.signals else {
+            return;
+        };
+        if spawn::read_signals(signals.as_fd()).contains(&KeeperSignal::End) {
+            self.end(Ending::LeaveApps);
         }
         // One signal may stand for many children.
         while let Some(reaped) = spawn::reap() {
@@ -384,11 +385,16 @@ impl Keeper {
         }
     }
 
-    /// Begins the keeper's end.
+    /// Begins the keeper's end. Apps of a tied keeper do not live on, so they are stopped before they would be killed.
     pub(super) fn end(&mut self, ending: Ending) {
         if self.ending.is_some() {
             return;
         }
+        let ending = if self.options.tied {
+            Ending::StopApps
+        } else {
+            ending
+        };
         self.ending = Some(ending);
         for spawn in std::mem::take(&mut self.waiting_spawns) {
             self.push(Push::SpawnFailed {
@@ -402,6 +408,12 @@ impl Keeper {
                 self.stop_as_recorded(key);
             }
         }
+    }
+
+    /// Whether this keeper is a thread of a host: it sees the ends of its children by their descriptors, since the
+    /// signal for them is the host's, and is no subreaper, since the host's orphans are none of its business.
+    pub(super) fn is_thread(&self) -> bool {
+        self.signals.is_none()
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -498,8 +510,8 @@ impl Keeper {
         epoll::add(&self.epoll, report, Source::Report(key).data(), EventFlags::IN)
     }
 
-    pub(super) fn watch_adopted(&self, key: Key, pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
-        epoll::add(&self.epoll, pidfd, Source::Adopted(key).data(), EventFlags::IN)
+    pub(super) fn watch_main(&self, key: Key, pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
+        epoll::add(&self.epoll, pidfd, Source::Watched(key).data(), EventFlags::IN)
     }
 
     /// Before a descriptor is closed: a child on its way to exec still holds a copy, for which the kernel would go on
@@ -542,13 +554,18 @@ fn live(apps: &Apps, exits: &VecDeque<Exit>, besides: &[Record]) -> Vec<Record> 
 /// Raises the keeper's own number of open files as far as it may. What it was before: that is what apps get.
 pub(super) fn raise_open_files() -> (u64, u64) {
     let before = rustix::process::getrlimit(Resource::Nofile);
-    let raised = rustix::process::Rlimit {
+    let raised = Rlimit {
         current: before.maximum,
         maximum: before.maximum,
     };
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    open_files_of(&before)
+}
+
+/// Soft and hard number of open files.
+pub(super) fn open_files_of(limit: &Rlimit) -> (u64, u64) {
     let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
-    (number(before.current), number(before.maximum))
+    (number(limit.current), number(limit.maximum))
 }
 
 /// Milliseconds since the epoch, by the clock that people set.

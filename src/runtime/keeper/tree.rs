@@ -2,8 +2,8 @@
 //!
 //! What a keeper's own child left behind became the keeper's child itself (it is their subreaper), so every process
 //! below the keeper is some app's. Which one's is told by descent from the app's main process, by its session, and for
-//! what escaped both by the mark in its environment. Below a process that is not the keeper's descendant (an adopted
-//! app's) a mark counts only together with the app's user and a start after the app's own.
+//! what escaped both by the mark in its environment. Where orphans do not come back to the keeper (an adopted app's, and
+//! all of a keeper that is a thread) a mark counts only together with the app's user and a start after the app's own.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ pub struct Root {
     pub start_ticks: u64,
     /// The user it was started as.
     pub uid: u32,
-    /// Whether an earlier keeper started it: its orphans went elsewhere.
-    pub is_adopted: bool,
+    /// Its orphans went elsewhere, not to the keeper.
+    pub has_lost_orphans: bool,
 }
 
 /// The living processes of `root`'s tree, its main process included, among `processes`.
@@ -66,7 +66,7 @@ fn is_marked_orphan(root: &Root, process: &ProcStat, keeper: i32, mains: &BTreeS
     if mains.contains(&process.pid) || process.pid == keeper || process.start_ticks < root.start_ticks {
         return false;
     }
-    let may_be_ours = if root.is_adopted {
+    let may_be_ours = if root.has_lost_orphans {
         proc::uid_of(process.pid) == Some(root.uid)
     } else {
         process.parent == keeper
@@ -163,7 +163,7 @@ mod tests {
             pid,
             start_ticks: 100,
             uid: u32::MAX,
-            is_adopted: false,
+            has_lost_orphans: false,
         }
     }
 

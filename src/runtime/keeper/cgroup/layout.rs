@@ -24,9 +24,9 @@ pub struct Hierarchies {
 }
 
 impl Hierarchies {
-    /// What this machine has, with folders named `osier-ID`.
+    /// What this machine has, with folders named `osier-ID`. `may_move`: this process may go into a group of its own.
     #[must_use]
-    pub fn detect(id: &str) -> Self {
+    pub fn detect(id: &str, may_move: bool) -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut found = Self {
@@ -35,14 +35,14 @@ impl Hierarchies {
         };
         for mount in mounts.lines().filter_map(Mount::parse) {
             match mount.controllers {
-                None => found.use_v2(&mount, &own),
+                None => found.use_v2(&mount, &own, may_move),
                 Some(names) => found.use_v1(mount.point, names, &own),
             }
         }
         found
     }
 
-    fn use_v2(&mut self, mount: &Mount<'_>, own: &str) {
+    fn use_v2(&mut self, mount: &Mount<'_>, own: &str, may_move: bool) {
         let top = PathBuf::from(mount.point);
         let own = own.lines().find_map(|line| line.strip_prefix("0::"));
         let mut parents = vec![own.map_or_else(|| top.clone(), |path| below(mount.point, path))];
@@ -54,7 +54,7 @@ impl Hierarchies {
             if !make_base(&base) {
                 continue;
             }
-            let controllers = enable(&parent, &base);
+            let controllers = enable(&parent, &base, may_move);
             let loser = if self.v2.is_none() || controllers.len() > self.v2_controllers.len() {
                 self.v2_controllers = controllers;
                 self.v2.replace(base)
@@ -180,7 +180,7 @@ fn below(point: &str, path: &str) -> PathBuf {
 }
 
 /// Hands the limiting controllers of `parent` down to the groups in `base`. Those that then work there.
-fn enable(parent: &Path, base: &Path) -> Vec<Controller> {
+fn enable(parent: &Path, base: &Path, may_move: bool) -> Vec<Controller> {
     let available = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
     let lists = |list: &str, controller: Controller| {
         list.split_ascii_whitespace()
@@ -192,7 +192,7 @@ fn enable(parent: &Path, base: &Path) -> Vec<Controller> {
         }
         let word = format!("+{}", controller.name());
         let hand_down = || fs::write(parent.join("cgroup.subtree_control"), &word);
-        if hand_down().is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) {
+        if hand_down().is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) && may_move {
             // A group with processes of its own hands nothing down. Under `Delegate=yes` they are the keeper alone.
             let aside = parent.join("osier-keeper");
             let _ = fs::create_dir(&aside);

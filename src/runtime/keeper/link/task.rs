@@ -45,6 +45,8 @@ pub struct Task {
     next_id: u64,
     calls: HashMap<u64, PendingCall>,
     spawns: HashMap<InstanceId, PendingSpawn>,
+    /// The keeper was told to end for good: after it there is no other.
+    is_finishing: bool,
 }
 
 /// A connection and what passes through it.
@@ -87,6 +89,7 @@ impl Task {
             next_id: 0,
             calls: HashMap::new(),
             spawns: HashMap::new(),
+            is_finishing: false,
         }
     }
 
@@ -106,7 +109,7 @@ impl Task {
                 Err(Lost::Broken(why)) => why,
             };
             self.lost(why);
-            if self.commands.is_closed() {
+            if self.is_finishing || self.commands.is_closed() {
                 return;
             }
             tokio::time::sleep(wait).await;
@@ -281,6 +284,7 @@ impl Task {
                         .insert(spawn.instance.clone(), PendingSpawn { spawn, fate });
                 }
                 Command::Acknowledge(instance) => acknowledged.push(instance),
+                Command::Finish => self.is_finishing = true,
             }
         }
         send_spawns(wire, &mut self.next_id, spawns)?;
@@ -293,6 +297,12 @@ impl Task {
         }
         for call in calls {
             self.send_call(wire, call)?;
+        }
+        if self.is_finishing {
+            // More than once does no harm.
+            let request = Request::Shutdown { stop_apps: true };
+            let id = next(&mut self.next_id);
+            wire.queue(&Call { id, request })?;
         }
         Ok(())
     }

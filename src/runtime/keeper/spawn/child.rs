@@ -149,7 +149,7 @@ unsafe fn prepare(launching: &Launching) -> Result<(), Failed> {
             let arguments = [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0];
             try_call(SpawnStep::Privileges, libc::SYS_prctl, arguments)?;
         }
-        clean_signals()
+        clean_signals(program.resets_signals)
     }
 }
 
@@ -173,12 +173,15 @@ unsafe fn streams(launching: &Launching) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The one disposition that the keeper ignores, and the mask that it blocks, would live on through exec.
-unsafe fn clean_signals() -> Result<(), Failed> {
+/// Ignored signals and the mask would live on through exec. A keeper of its own ignores but one; a host may ignore any,
+/// and have handlers, which must be gone before the mask is lifted: this process still shares its memory.
+unsafe fn clean_signals(resets_all: bool) -> Result<(), Failed> {
     const SET_BYTES: usize = size_of::<u64>();
+    /// The kernel's count, whatever the C library keeps for itself.
+    const SIGNALS_COUNT: usize = 64;
     // The kernel's `sigaction` for SIG_DFL, and the empty set.
     let zero = [0u64; 4];
-    let action = [libc::SIGPIPE as usize, zero.as_ptr() as usize, 0, SET_BYTES, 0];
+    let default = |signal: usize| [signal, zero.as_ptr() as usize, 0, SET_BYTES, 0];
     let mask = [
         libc::SIG_SETMASK as usize,
         zero.as_ptr() as usize,
@@ -188,7 +191,17 @@ unsafe fn clean_signals() -> Result<(), Failed> {
     ];
     // SAFETY: as in `prepare`; dispositions and mask are this process's own.
     unsafe {
-        try_call(SpawnStep::Session, libc::SYS_rt_sigaction, action)?;
+        if resets_all {
+            let mut signal = 1;
+            while signal <= SIGNALS_COUNT {
+                // KILL and STOP refuse, which is as good.
+                call(libc::SYS_rt_sigaction, default(signal));
+                signal += 1;
+            }
+        } else {
+            let step = SpawnStep::Session;
+            try_call(step, libc::SYS_rt_sigaction, default(libc::SIGPIPE as usize))?;
+        }
         try_call(SpawnStep::Session, libc::SYS_rt_sigprocmask, mask)?;
     }
     Ok(())

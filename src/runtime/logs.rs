@@ -11,14 +11,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::names::{AppName, InstanceId};
-use crate::runtime::keeper::log_file::{CURRENT, FILES_MAX};
-use crate::runtime::keeper::output::{LINE_BYTES_MAX, MARK_BYTES};
 
 mod backwards;
 mod line;
 
 use backwards::Backwards;
 pub use line::{LineKind, LogLine, shown};
+
+/// The file that the keeper writes to; older ones are `output.log.1` and so on.
+pub const CURRENT: &str = "output.log";
+/// More files would make a rotation long.
+pub const FILES_MAX: u32 = 100;
+/// The longest line; a longer one is continued on the next.
+pub const LINE_BYTES_MAX: usize = 16 * 1024;
+/// The digits of an instance that stand in a line.
+pub const MARK_BYTES: usize = 8;
 
 /// How often a follower looks for more.
 const FOLLOW_POLL: Duration = Duration::from_millis(100);
