@@ -6,6 +6,7 @@
 mod ledger;
 mod orders;
 mod passes;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 pub(crate) use ledger::{OperatorWords, Until};
 pub(crate) use orders::{ManualOrder, Order, OrderError, OrderReply, Report};
 use passes::Passes;
-pub(crate) use passes::{Memory, Patience, ReconcilerServices};
+pub(crate) use passes::{Memory, ReconcilerServices};
+pub(crate) use waiting::Patience;
 
 use crate::actors::app::AppReport;
 use crate::names::CommitId;

@@ -142,6 +142,12 @@ pub struct CurrentReply {
     pub factories: Vec<String>,
     /// The share of apps that a reconcile may remove.
     pub prune_max: f64,
+    /// Git is applied to no app at all.
+    #[serde(default)]
+    pub is_suspended: bool,
+    /// Apps that were removed by hand and are held against git.
+    #[serde(default)]
+    pub removed_by_hand: Vec<AppName>,
     /// What is managed.
     pub apps: Vec<ManagedApp>,
 }

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::ledger::{Accepted, Decision, Ledger, OperatorWords, Standing};
 use super::orders::{self, Order, OrderError, OrderReply, Report};
+use super::waiting::{Patience, Waiting, report};
 use super::{ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::{AppReport, FirstLook};
 use crate::actors::apps::Apps;
@@ -16,20 +17,12 @@ use crate::actors::node_board::{NodeBoard, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId};
-use crate::plan::{Action, Diff, Plan};
+use crate::plan::{Diff, Plan};
 use crate::source::folder::Folders;
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, SpecCache};
+use crate::status::RunState;
 use crate::telemetry::{Event, EventSink};
-
-/// How long somebody waits for a reconcile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Until every app was told its target.
-    UntilTold,
-    /// Until every app has settled: it runs as asked, is stopped, or has failed.
-    UntilSettled,
-}
 
 /// What the reconciler works with.
 pub(crate) struct ReconcilerServices {
@@ -70,7 +63,7 @@ pub(crate) struct Passes {
     told: BTreeMap<AppName, Target>,
     /// The plan of the newest commit, for those who ask how it went.
     newest: Plan,
-    waiting: Vec<(Patience, RpcReplyPort<Report>)>,
+    waiting: Waiting,
     is_pass_due: bool,
     alarm: Option<tokio::task::AbortHandle>,
 }
@@ -90,7 +83,7 @@ impl Passes {
             next: None,
             told: BTreeMap::new(),
             newest: Plan::default(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             is_pass_due: false,
             alarm: None,
         }
@@ -169,8 +162,8 @@ impl Passes {
                 };
                 (self.services.applied)(accepted.facts.id.clone());
                 self.accept(accepted, is_news);
-                let decision = self.tell().await;
-                let is_worth_telling = is_news || is_manual || !decision.plan.actions.is_empty();
+                let (decision, told_count) = self.tell().await;
+                let is_worth_telling = is_news || is_manual || told_count > 0;
                 self.conclude(
                     decision,
                     outcome.duration_ms + millis(begin),
@@ -276,10 +269,11 @@ impl Passes {
         }
     }
 
-    /// Decides anew and tells the apps that have to hear something new.
-    async fn tell(&mut self) -> Decision {
+    /// Decides anew and tells the apps that have to hear something new; says how many those were.
+    async fn tell(&mut self) -> (Decision, usize) {
         self.is_pass_due = false;
         let mut decision = self.ledger.decide();
+        let mut told_count = 0;
         self.services
             .board
             .set_specs(|specs| specs.blocked.clone_from(&decision.blocked));
@@ -289,9 +283,11 @@ impl Passes {
             }
             self.ledger.standings.entry(name.clone()).or_default().settled = false;
             self.services.apps.tell(&name, target.clone()).await;
+            self.waiting.told(name.clone());
             self.told.insert(name, target);
+            told_count += 1;
         }
-        decision
+        (decision, told_count)
     }
 
     /// A pass that something since the last one made due.
@@ -305,17 +301,18 @@ impl Passes {
     /// An app actor reports a transition.
     pub async fn app_changed(&mut self, report: AppReport) {
         let name = report.app.clone();
-        if report.target.is_none() {
+        let told = self.told.get(&name);
+        let Some(target) = &report.target else {
             // It has just started: another incarnation may have heard its target, this one has not.
-            if let Some(target) = self.told.get(&name) {
-                self.services.apps.tell(&name, target.clone()).await;
+            if let Some(told) = told {
+                self.services.apps.tell(&name, told.clone()).await;
             }
             return;
+        };
+        if told.is_some_and(|told| is_same(told, target)) {
+            self.waiting.heard(&name);
         }
-        let is_wanted_gone = self
-            .told
-            .get(&name)
-            .is_some_and(|told| matches!(told.want, Want::Gone));
+        let is_wanted_gone = told.is_some_and(|told| matches!(told.want, Want::Gone));
         if report.gone && is_wanted_gone {
             self.forget(&name).await;
         } else {
@@ -323,6 +320,7 @@ impl Passes {
             standing.applied = report.applied;
             standing.settled = report.settled;
             standing.satisfied = report.satisfied;
+            standing.runs = report.state.status == RunState::Running;
             standing.failed = report.failed;
         }
         self.make_pass_due();
@@ -333,6 +331,7 @@ impl Passes {
         let standing = self.ledger.standings.remove(name);
         self.ledger.touched.remove(name);
         self.told.remove(name);
+        self.waiting.heard(name);
         self.services.apps.end(name).await;
         if standing
             .and_then(|standing| standing.applied)
@@ -351,42 +350,17 @@ impl Passes {
         }
     }
 
-    /// Answers when every app was told its target, or when every app has settled.
+    /// Answers when its patience has found its end.
     pub fn settle(&mut self, patience: Patience, reply: RpcReplyPort<Report>) {
-        self.waiting.push((patience, reply));
+        self.waiting.push(patience, reply);
         self.answer_waiting();
     }
 
     fn answer_waiting(&mut self) {
-        if self.waiting.is_empty() || self.cache.is_none() || self.is_pass_due {
-            return;
-        }
-        let has_settled = self
-            .ledger
-            .standings
-            .values()
-            .all(|standing| standing.settled || standing.failed);
-        let report = self.report();
-        let due = |(patience, _): &mut (Patience, _)| has_settled || *patience == Patience::UntilTold;
-        for (_, reply) in self.waiting.extract_if(.., due) {
-            // Who asked may have gone; then nobody misses the answer.
-            let _ = reply.send(report.clone());
-        }
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            commit: self
-                .ledger
-                .desired
-                .as_ref()
-                .map(|accepted| accepted.facts.id.clone()),
-            actions: self
-                .newest
-                .actions
-                .iter()
-                .map(|action| (kind(action), action_app(action).clone()))
-                .collect(),
+        // While a commit is being read, or a pass is due, more is to come.
+        if self.cache.is_some() && !self.is_pass_due {
+            let (ledger, newest) = (&self.ledger, &self.newest);
+            self.waiting.answer(ledger, &self.told, || report(ledger, newest));
         }
     }
 
@@ -427,10 +401,15 @@ impl Passes {
 
     /// An operator's word about apps.
     pub async fn order(&mut self, order: Order) -> Result<OrderReply, OrderError> {
+        let is_about_the_commit = matches!(order, Order::AcceptPrune);
         let reply = orders::apply(order, &mut self.ledger)?;
         self.services.memory.save_words(&self.ledger.words);
         self.set_alarm();
-        self.tell().await;
+        let (decision, _) = self.tell().await;
+        if is_about_the_commit {
+            // Whoever asks how the commit went hears of these removals too.
+            self.newest = decision.plan;
+        }
         Ok(reply)
     }
 
@@ -460,23 +439,6 @@ impl Passes {
 
 fn millis(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn kind(action: &Action) -> &'static str {
-    match action {
-        Action::Remove { .. } => "remove",
-        Action::Deploy(_) => "deploy",
-        Action::Upgrade { .. } => "upgrade",
-        Action::Reconfigure { .. } => "reconfigure",
-    }
-}
-
-fn action_app(action: &Action) -> &AppName {
-    match action {
-        Action::Remove { app, .. } => app,
-        Action::Deploy(app) => &app.spec.name,
-        Action::Upgrade { to, .. } | Action::Reconfigure { to, .. } => &to.spec.name,
-    }
 }
 
 /// The same target as before? By digests: specs are large.
