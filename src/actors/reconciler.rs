@@ -20,6 +20,7 @@ pub(crate) use passes::{Memory, ReconcilerServices};
 pub(crate) use waiting::Patience;
 
 use crate::actors::app::AppReport;
+use crate::actors::mailbox::{Depth, Mailbox};
 use crate::names::CommitId;
 use crate::plan::Diff;
 use crate::specs::desired::CommitFacts;
@@ -95,7 +96,7 @@ pub(crate) trait SpecReader: Send + Sync + 'static {
 }
 
 /// The actor.
-pub(crate) struct Reconciler;
+pub(crate) struct Reconciler(pub Depth);
 
 impl Actor for Reconciler {
     type Msg = ReconcilerMsg;
@@ -107,7 +108,7 @@ impl Actor for Reconciler {
         myself: ActorRef<Self::Msg>,
         services: Self::Arguments,
     ) -> Result<Passes, ActorProcessingErr> {
-        Ok(Passes::new(services, myself))
+        Ok(Passes::new(services, Mailbox::new(myself, self.0.clone())))
     }
 
     async fn post_start(
@@ -125,6 +126,7 @@ impl Actor for Reconciler {
         message: ReconcilerMsg,
         passes: &mut Passes,
     ) -> Result<(), ActorProcessingErr> {
+        self.0.taken();
         match message {
             ReconcilerMsg::Commit { facts, is_manual } => passes.commit(facts, is_manual),
             ReconcilerMsg::Read {

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use ractor::rpc::CallResult;
-use ractor::{ActorRef, Message, RpcReplyPort};
+use ractor::{Message, RpcReplyPort};
 
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
+use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::NodeBoard;
 use crate::actors::reconciler::ReconcilerMsg;
 use crate::actors::repo_watcher::{SharedClone, WatcherMsg};
@@ -205,14 +205,11 @@ impl NodeContext {
 
 async fn ask<M: Message, T: Send + 'static>(
     role: &str,
-    actor: Option<ActorRef<M>>,
+    actor: Option<Mailbox<M>>,
     question: impl FnOnce(RpcReplyPort<T>) -> M,
 ) -> Result<T, RpcError> {
     let actor = actor.ok_or_else(|| unavailable(role))?;
-    match actor.call(question, None).await {
-        Ok(CallResult::Success(answer)) => Ok(answer),
-        _ => Err(unavailable(role)),
-    }
+    actor.ask(question).await.ok_or_else(|| unavailable(role))
 }
 
 /// An actor did not answer: it is being restarted, or the node stops.

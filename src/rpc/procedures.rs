@@ -299,7 +299,8 @@ pub struct LogsRequest {
 /// One line of an app's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Milliseconds since the epoch.
+    /// When, milliseconds since the epoch; in JSON `at`, RFC 3339.
+    #[serde(rename = "at", with = "crate::status::time::as_rfc3339")]
     pub at_ms: i64,
     /// Which instance wrote it.
     pub instance: String,

@@ -9,9 +9,13 @@
     reason = "a test that cannot go on fails; the helpers of tests are tests too"
 )]
 
-mod cli_client;
+mod cli_act;
 mod cli_demo;
+mod cli_follow;
 mod cli_local;
+mod cli_look;
+mod cli_node;
+mod cli_reach;
 mod config_generated;
 mod config_layers;
 #[path = "../support/fake_daemon.rs"]
@@ -61,6 +65,8 @@ mod otp_stop;
 mod otp_strategies;
 mod plan_conformance;
 mod project;
+#[path = "../support/real_node.rs"]
+mod real_node;
 mod specs_conformance;
 mod specs_fields;
 mod specs_hostile;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ractor::{ActorRef, RpcReplyPort};
+use ractor::RpcReplyPort;
 use tracing::debug;
 
 use super::ledger::{Accepted, Decision, Ledger, OperatorWords, Standing};
@@ -13,6 +13,7 @@ use super::waiting::{Patience, Waiting, report};
 use super::{ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::{AppReport, FirstLook};
 use crate::actors::apps::Apps;
+use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::{NodeBoard, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::{Target, Want};
@@ -55,7 +56,7 @@ pub(crate) trait Memory: Send + Sync + 'static {
 /// The reconciler's state.
 pub(crate) struct Passes {
     services: Arc<ReconcilerServices>,
-    myself: ActorRef<ReconcilerMsg>,
+    myself: Mailbox<ReconcilerMsg>,
     ledger: Ledger,
     cache: Option<SpecCache>,
     /// The newest commit that came while another one was being read.
@@ -69,7 +70,7 @@ pub(crate) struct Passes {
 }
 
 impl Passes {
-    pub fn new(services: Arc<ReconcilerServices>, myself: ActorRef<ReconcilerMsg>) -> Self {
+    pub fn new(services: Arc<ReconcilerServices>, myself: Mailbox<ReconcilerMsg>) -> Self {
         let ledger = Ledger {
             words: services.memory.words(),
             prune_share_max: services.prune_share_max,
@@ -432,8 +433,7 @@ impl Passes {
             return;
         };
         let wait = std::time::Duration::from_millis(end_ms.saturating_sub(now_ms()));
-        let alarm = self.myself.send_after(wait, || ReconcilerMsg::WordsRunOut);
-        self.alarm = Some(alarm.abort_handle());
+        self.alarm = Some(self.myself.send_after(wait, || ReconcilerMsg::WordsRunOut));
     }
 }
 

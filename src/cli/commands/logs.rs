@@ -57,12 +57,7 @@ pub(crate) async fn run(context: &mut Context, args: LogsArgs) -> Outcome {
     };
     let mut lines = context.connect().await?.stream::<Logs>(&request).await?;
     let mut collected = Vec::new();
-    loop {
-        let item = match lines.next().await {
-            Ok(item) => item,
-            Err(error) => return Err(context.with_nearest(&request.app, error).await),
-        };
-        let Some(item) = item else { break };
+    while let Some(item) = lines.next().await? {
         match context.screen.format {
             Format::Table | Format::Wide => {
                 let text = render::events::log_line(&context.screen.look, &item, !args.bare);

@@ -12,7 +12,10 @@ use crate::plan::{Diff, DiffAction, FieldChange, HeldBack, InvalidApp};
 pub(crate) fn draw(look: &Look, diff: &Diff) -> String {
     let actions = diff.actions.iter().map(|action| action.app.as_str().len());
     let held = diff.held_back.iter().flat_map(|held| &held.apps);
-    let width = actions.chain(held.map(|app| app.as_str().len())).max().unwrap_or(0);
+    let width = actions
+        .chain(held.map(|app| app.as_str().len()))
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for action in &diff.actions {
         text.push_str(&draw_action(look, action, width));

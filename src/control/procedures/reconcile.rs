@@ -43,6 +43,15 @@ async fn look(node: &NodeContext) -> Result<Result<CommitId, String>, RpcError> 
     node.ask_repo_watcher(|reply| WatcherMsg::Look { reply }).await
 }
 
+/// The branch's head, without a reconcile to it.
+async fn peek(node: &NodeContext) -> Result<CommitId, RpcError> {
+    let seen = node.ask_repo_watcher(|reply| WatcherMsg::Peek { reply }).await?;
+    seen.map_err(|why| {
+        RpcError::new(RpcErrorCode::Unavailable, why)
+            .help("`osier status` says more; `--rev` compares with a commit that the node has")
+    })
+}
+
 async fn accept(node: &NodeContext, rev: String) -> Result<(), RpcError> {
     let accepted = node
         .ask_repo_watcher(|reply| WatcherMsg::Accept { rev, reply })
@@ -91,9 +100,10 @@ pub(super) fn outcome(action: &str, app: &AppName, state: Option<&AppState>) -> 
         None if action == "remove" => ("ok", None),
         None => ("pending", None),
         Some(state) => match (state.status, state.sync) {
-            (RunState::Failed | RunState::Invalid | RunState::Backoff, _) | (_, SyncState::Error) => {
-                ("error", state.last_error.as_ref().map(|error| error.message.clone()))
-            }
+            (RunState::Failed | RunState::Invalid | RunState::Backoff, _) | (_, SyncState::Error) => (
+                "error",
+                state.last_error.as_ref().map(|error| error.message.clone()),
+            ),
             (_, SyncState::Synced | SyncState::Suspended) if action != "remove" => ("ok", None),
             _ => ("pending", None),
         },
@@ -113,10 +123,7 @@ pub(crate) async fn diff(node: &Arc<NodeContext>, request: DiffRequest) -> Resul
             RpcError::new(RpcErrorCode::NotFound, error.to_string())
                 .help("give the whole id of a commit that the node has")
         })?,
-        None => look(node).await?.map_err(|why| {
-            RpcError::new(RpcErrorCode::Failed, why)
-                .help("`osier status` says more; `--rev` compares with a commit that the node has")
-        })?,
+        None => peek(node).await?,
     };
     let compared = node
         .ask_reconciler(|reply| ReconcilerMsg::Diff { commit, reply })
