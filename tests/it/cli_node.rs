@@ -133,17 +133,34 @@ fn waiting_ends_when_nothing_more_comes_by_itself() {
     let pending = |app: &str| json!({"action": "deploy", "app": app, "result": "pending", "error": null});
     assert_eq!(reply["actions"], json!([pending("waits"), pending("waits-too")]));
     assert_eq!(node.app("waits")["waits_for"], json!(["fails"]));
-    // Of what is done already nobody is told at every look.
-    node.wait("wrote its events", |node| {
-        count(node, "fails", &["app", "failed"]) == 1
-    });
-    let ended = |node: &RealNode| {
-        let events = node.osier(&["events", "-o", "jsonl"]).out;
-        events.matches(r#""reconcile","stop""#).count()
-    };
-    let before = ended(&node);
-    assert_eq!(node.osier(&["diff"]).code, Some(1));
-    assert_eq!(ended(&node), before, "a look that changes nothing is no news");
+}
+
+#[test]
+fn a_diff_tells_what_a_reconcile_would_do_and_does_none_of_it() {
+    let node = node(&[("web", SLEEPER)]);
+    let first = node.osier(&["reconcile", "--wait", "-o", "json"]).json()["commit"].clone();
+    node.specs.put("apps/new/app.yaml", SLEEPER);
+    let commit = node.specs.commit("new");
+    for _ in 0..2 {
+        let diff = node.osier(&["diff", "-o", "json"]);
+        assert_eq!(diff.code, Some(1), "{diff:?}");
+        let diff = diff.json();
+        assert_eq!(
+            (&diff["commit"], &diff["actions"][0]["app"]),
+            (&json!(commit), &json!("new"))
+        );
+    }
+    assert_eq!(
+        (&node.status()["last_commit"], &node.app("new")),
+        (&first, &Value::Null)
+    );
+    std::fs::remove_dir_all(node.specs.url().trim_start_matches("file://")).unwrap();
+    let lost = node.osier(&["diff", "-o", "json"]);
+    assert_eq!(
+        (lost.code, lost.out.as_str()),
+        (Some(2), ""),
+        "it cannot tell: {lost:?}"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod cli_node;
 mod cli_reach;
 mod config_generated;
 mod config_layers;
+mod docs_commands;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
 mod floors;
