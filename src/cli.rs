@@ -15,6 +15,7 @@ mod outcome;
 mod page;
 mod render;
 mod screen;
+mod stream;
 mod table;
 mod words;
 mod yaml;
