@@ -13,6 +13,7 @@ mod look;
 mod outcome;
 #[cfg(test)]
 mod page;
+mod reader;
 mod render;
 mod screen;
 mod stream;

@@ -10,6 +10,7 @@ use super::args::Globals;
 use super::find;
 use super::look::Look;
 use super::outcome::{Exit, Outcome, Trouble};
+use super::reader;
 use super::render;
 use super::screen::{Format, Screen};
 use crate::control::client::{Client, Items};
@@ -144,6 +145,13 @@ impl Context {
         if !self.globals.watch {
             return once(self).await;
         }
+        tokio::select! {
+            outcome = self.watch(once) => outcome,
+            () = reader::has_left() => Ok(Exit::Yes),
+        }
+    }
+
+    async fn watch(&mut self, mut once: impl AsyncFnMut(&mut Self) -> Outcome) -> Outcome {
         self.screen.begin_watching();
         let mut changes = self.changes().await?;
         loop {

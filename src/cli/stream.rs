@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::look::Look;
 use super::outcome::{Exit, Outcome};
+use super::reader;
 use super::screen::{Format, line};
 use crate::rpc::Procedure;
 
@@ -29,7 +30,15 @@ pub(crate) async fn print<P: Procedure>(
     let is_document = matches!(format, Format::Json | Format::Yaml) && !telling.follows;
     let mut document = Vec::new();
     let mut has_items = false;
-    while let Some(item) = items.next().await? {
+    let reader_left = reader::has_left();
+    tokio::pin!(reader_left);
+    loop {
+        let item = tokio::select! {
+            biased;
+            item = items.next() => item?,
+            () = &mut reader_left, if telling.follows => return Ok(Exit::Yes),
+        };
+        let Some(item) = item else { break };
         has_items = true;
         let look = context.screen.look;
         match format {

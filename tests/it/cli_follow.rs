@@ -98,6 +98,31 @@ fn a_reader_that_leaves_ends_the_writer_quietly() {
 }
 
 #[test]
+fn a_follower_ends_with_its_reader_though_nothing_happens_any_more() {
+    let daemon = FakeNode::healthy()
+        .streams::<calls::Events>(
+            &[event(1, &["bc_gitops", "deploy", "stop"], &json!({"app": "web"}))],
+            true,
+        )
+        .streams::<calls::Watch>(&[], true)
+        .serve();
+    for arguments in [&["events", "-f"][..], &["status", "-w", "-o", "jsonl"]] {
+        let mut child = daemon
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        let ran: crate::fake_daemon::Ran = child.wait_with_output().unwrap().into();
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
 fn watching_prints_again_when_something_changed() {
     let daemon = FakeNode::healthy()
         .streams::<calls::Watch>(&[calls::Nothing {}; 3], true)
