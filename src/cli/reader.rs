@@ -27,6 +27,6 @@ pub(crate) async fn has_left() {
         });
     if watch.is_err() || told.await.is_err() {
         // It cannot be watched; the next write tells.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
