@@ -195,7 +195,9 @@ async fn actors() {
             record: None,
             first_look: FirstLook::nothing_runs(),
         };
-        let (actor, _) = Actor::spawn(None, AppActor, arguments).await.expect("it starts");
+        let (actor, _) = Actor::spawn(None, AppActor::default(), arguments)
+            .await
+            .expect("it starts");
         actor
             .cast(AppMsg::Target(Target::run(app, None)))
             .expect("it lives");

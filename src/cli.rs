@@ -13,8 +13,10 @@ mod look;
 mod outcome;
 #[cfg(test)]
 mod page;
+mod reader;
 mod render;
 mod screen;
+mod stream;
 mod table;
 mod words;
 mod yaml;

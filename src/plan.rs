@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::changes::Change;
-pub use self::diff::{Diff, DiffAction, InvalidApp};
+pub use self::diff::{Diff, DiffAction, HeldBack, InvalidApp};
 use self::order::{Node, dependants_first, dependencies_first};
 use crate::names::{AppName, Version};
 use crate::specs::{Desired, DesiredApp, SpecError};
@@ -189,10 +189,27 @@ impl PruneLimits {
 }
 
 /// Removals that wait for an operator's word. Never for fewer than [`PRUNE_GUARD_MIN`] apps.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PruneRefusal {
     /// The apps that would go.
     pub apps: Vec<AppName>,
+    /// Of so many that are managed.
+    pub managed_count: usize,
+    /// The share that may go without a word.
+    pub share_max: f64,
+}
+
+impl PruneRefusal {
+    /// The operator's word that lets them go.
+    pub const ACCEPT: &'static str = "osier reconcile --prune";
+
+    /// Why they are held back.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let (going, managed) = (self.apps.len(), self.managed_count);
+        let percent = self.share_max * 100.0;
+        format!("{going} of {managed} apps would go, `prune.max` allows {percent:.0} %")
+    }
 }
 
 /// One or two removals have no guard.
@@ -209,7 +226,12 @@ pub fn plan(desired: &Desired, current: &Current, limits: PruneLimits) -> Plan {
         (removed, None)
     } else {
         let apps = removed.iter().map(|action| action.app().clone()).collect();
-        (Vec::new(), Some(PruneRefusal { apps }))
+        let refusal = PruneRefusal {
+            apps,
+            managed_count: current.len(),
+            share_max: limits.share_max,
+        };
+        (Vec::new(), Some(refusal))
     };
     actions.extend(applications(desired, current));
     Plan {

@@ -23,6 +23,7 @@ pub use self::clock::SteadyClock;
 use self::effects::{SpecCache, Worker};
 pub use self::services::{AppReport, AppServices, FirstLook, Turns};
 use super::board::Posted;
+use super::mailbox::{Depth, Mailbox};
 pub use crate::lifecycle::AppRecords;
 use crate::lifecycle::{AppEvent, AppRecord, Effect, Jitter, Lifecycle, Now, Standing};
 use crate::lifecycle::{Operation, OperatorError, OperatorId, Target, step};
@@ -64,8 +65,8 @@ pub struct AppArguments {
 }
 
 /// The actor. It ends by itself, normally, when its app is gone: run it as a transient child.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AppActor;
+#[derive(Debug, Clone, Default)]
+pub struct AppActor(pub Depth);
 
 /// What the actor holds. All of it can be found or decided again.
 pub struct AppActorState {
@@ -105,6 +106,7 @@ impl Actor for AppActor {
         myself: ActorRef<AppMsg>,
         arguments: AppArguments,
     ) -> Result<AppActorState, ActorProcessingErr> {
+        let myself = Mailbox::new(myself, self.0.clone());
         Ok(AppActorState::new(myself, arguments))
     }
 
@@ -126,6 +128,7 @@ impl Actor for AppActor {
         message: AppMsg,
         state: &mut AppActorState,
     ) -> Result<(), ActorProcessingErr> {
+        self.0.taken();
         match message {
             AppMsg::Target(target) => {
                 state.happened(AppEvent::Target(Arc::new(target)));
@@ -145,7 +148,7 @@ impl Actor for AppActor {
 }
 
 impl AppActorState {
-    fn new(myself: ActorRef<AppMsg>, arguments: AppArguments) -> Self {
+    fn new(myself: Mailbox<AppMsg>, arguments: AppArguments) -> Self {
         let AppArguments {
             name,
             services,
@@ -305,6 +308,6 @@ impl AppActorState {
         services.records.forget(app);
         services.board.take_down(app);
         services.turns.forget(app);
-        self.worker.myself.stop(None);
+        self.worker.myself.actor().stop(None);
     }
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
-use ractor::ActorRef;
-use ractor::rpc::CallResult;
 use tracing::error;
 
 use super::app::{AppActor, AppArguments, AppMsg, AppServices, FirstLook};
+use super::mailbox::{Depth, Mailbox};
 use crate::lifecycle::{AppRecord, Operation, Target};
 use crate::names::AppName;
 use crate::status::Usage;
@@ -20,7 +19,7 @@ pub(crate) struct Apps(Arc<Book>);
 
 struct Book {
     services: Arc<AppServices>,
-    addresses: DashMap<AppName, ActorRef<AppMsg>>,
+    addresses: DashMap<AppName, Mailbox<AppMsg>>,
     supervisor: RwLock<Option<DynamicSupervisor>>,
     known: BTreeMap<AppName, AppRecord>,
 }
@@ -87,12 +86,15 @@ impl Apps {
         let child = ChildSpec::new(name.as_str(), move |supervisor| {
             let (arguments, book) = (arguments.clone(), book.clone());
             async move {
-                let name = arguments.name.clone();
-                let (actor, join) = supervisor.spawn_linked(None, AppActor, arguments).await?;
+                let (name, depth) = (arguments.name.clone(), Depth::default());
+                let (actor, join) = supervisor
+                    .spawn_linked(None, AppActor(depth.clone()), arguments)
+                    .await?;
                 if let Some(book) = book.upgrade() {
-                    book.addresses.insert(name, actor.clone());
+                    book.addresses
+                        .insert(name, Mailbox::new(actor.clone(), depth.clone()));
                 }
-                Ok(Started::actor(&actor, join))
+                Ok(Started::actor(&actor, join).with_info(depth))
             }
         });
         // An app actor leaves its process alone when it ends; it has nothing to tidy that would take time.
@@ -134,12 +136,9 @@ impl Apps {
         let Some(actor) = address else {
             return Err(format!("{name} has no actor now; try again in a moment"));
         };
-        match actor
-            .call(|reply| AppMsg::Operator { command, reply }, None)
-            .await
-        {
-            Ok(CallResult::Success(done)) => done.map_err(|error| error.to_string()),
-            _ => Err(format!("the actor of {name} was restarted meanwhile; try again")),
+        match actor.ask(|reply| AppMsg::Operator { command, reply }).await {
+            Some(done) => done.map_err(|error| error.to_string()),
+            None => Err(format!("the actor of {name} was restarted meanwhile; try again")),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use ractor::{ActorRef, Message};
+use ractor::Message;
 
+use super::mailbox::Mailbox;
 use super::reconciler::ReconcilerMsg;
 use super::repo_watcher::WatcherMsg;
 
 /// One address that changes when its actor is restarted.
 #[derive(Debug)]
-pub(crate) struct Address<M>(RwLock<Option<ActorRef<M>>>);
+pub(crate) struct Address<M>(RwLock<Option<Mailbox<M>>>);
 
 impl<M> Default for Address<M> {
     fn default() -> Self {
@@ -19,12 +20,12 @@ impl<M> Default for Address<M> {
 
 impl<M: Message> Address<M> {
     /// The actor that has the role now, dead or alive; none before its first start.
-    pub fn get(&self) -> Option<ActorRef<M>> {
+    pub fn get(&self) -> Option<Mailbox<M>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A new actor has the role.
-    pub fn set(&self, actor: ActorRef<M>) {
+    pub fn set(&self, actor: Mailbox<M>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
     }
 

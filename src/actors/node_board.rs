@@ -41,6 +41,8 @@ impl Default for Changes {
 pub(crate) struct Held {
     /// To no app at all.
     pub is_node_held: bool,
+    /// Removed by hand, though git may ask for them.
+    pub removed: Vec<AppName>,
     /// Where the word ends by itself.
     pub until_ms: BTreeMap<AppName, u64>,
 }
@@ -121,6 +123,11 @@ impl NodeBoard {
     /// Is git applied to no app at all?
     pub fn is_suspended(&self) -> bool {
         lock(&self.held).is_node_held
+    }
+
+    /// The apps that were removed by hand and are held against git.
+    pub fn removed_by_hand(&self) -> Vec<AppName> {
+        lock(&self.held).removed.clone()
     }
 
     /// When git is applied to an app again, milliseconds since the epoch; none: it is, or nobody has said until when not.

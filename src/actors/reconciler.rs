@@ -7,6 +7,7 @@ mod book;
 mod ledger;
 mod orders;
 mod passes;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -16,9 +17,11 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 pub(crate) use ledger::{OperatorWords, Until};
 pub(crate) use orders::{ManualOrder, Order, OrderError, OrderReply, Report};
 use passes::Passes;
-pub(crate) use passes::{Memory, Patience, ReconcilerServices};
+pub(crate) use passes::{Memory, ReconcilerServices};
+pub(crate) use waiting::Patience;
 
 use crate::actors::app::AppReport;
+use crate::actors::mailbox::{Depth, Mailbox};
 use crate::names::CommitId;
 use crate::plan::Diff;
 use crate::specs::desired::CommitFacts;
@@ -94,7 +97,7 @@ pub(crate) trait SpecReader: Send + Sync + 'static {
 }
 
 /// The actor.
-pub(crate) struct Reconciler;
+pub(crate) struct Reconciler(pub Depth);
 
 impl Actor for Reconciler {
     type Msg = ReconcilerMsg;
@@ -106,7 +109,7 @@ impl Actor for Reconciler {
         myself: ActorRef<Self::Msg>,
         services: Self::Arguments,
     ) -> Result<Passes, ActorProcessingErr> {
-        Ok(Passes::new(services, myself))
+        Ok(Passes::new(services, Mailbox::new(myself, self.0.clone())))
     }
 
     async fn post_start(
@@ -124,6 +127,7 @@ impl Actor for Reconciler {
         message: ReconcilerMsg,
         passes: &mut Passes,
     ) -> Result<(), ActorProcessingErr> {
+        self.0.taken();
         match message {
             ReconcilerMsg::Commit { facts, is_manual } => passes.commit(facts, is_manual),
             ReconcilerMsg::Read {

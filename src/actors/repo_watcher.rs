@@ -13,6 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
+use super::mailbox::{Depth, Mailbox};
 use super::node_board::NodeBoard;
 use crate::clock::now_ms;
 use crate::git::{Commit, GitError, GitRepository, GitSettings, Update};
@@ -79,6 +80,10 @@ pub(crate) enum WatcherMsg {
     Look {
         reply: RpcReplyPort<Result<CommitId, String>>,
     },
+    /// Fetch now and answer with the branch's head, which is not handed on: somebody only wants to know.
+    Peek {
+        reply: RpcReplyPort<Result<CommitId, String>>,
+    },
     /// The operator's word for a rewritten history.
     Accept {
         rev: String,
@@ -105,12 +110,12 @@ struct Seen {
 }
 
 /// The actor.
-pub(crate) struct RepoWatcher;
+pub(crate) struct RepoWatcher(pub Depth);
 
 /// The repo watcher's state.
 pub(crate) struct Watching {
     services: Arc<WatcherServices>,
-    myself: ActorRef<WatcherMsg>,
+    myself: Mailbox<WatcherMsg>,
     errors: u32,
     last_error: Option<String>,
     look: Option<AbortHandle>,
@@ -141,7 +146,7 @@ impl Actor for RepoWatcher {
     ) -> Result<Watching, ActorProcessingErr> {
         Ok(Watching {
             services,
-            myself,
+            myself: Mailbox::new(myself, self.0.clone()),
             errors: 0,
             last_error: None,
             look: None,
@@ -167,6 +172,7 @@ impl Actor for RepoWatcher {
         message: WatcherMsg,
         watching: &mut Watching,
     ) -> Result<(), ActorProcessingErr> {
+        self.0.taken();
         match message {
             WatcherMsg::Due if watching.look.is_none() => watching.look(false),
             WatcherMsg::Due => {}
@@ -175,6 +181,7 @@ impl Actor for RepoWatcher {
                 watching.waiting.push(reply);
                 watching.look(false);
             }
+            WatcherMsg::Peek { reply } => watching.peek(reply),
             WatcherMsg::Accept { rev, reply } => watching.accept(&rev, reply),
             WatcherMsg::Applied(commit) => watching.applied(commit),
             WatcherMsg::Looked(looked) => watching.looked(*looked),
@@ -197,10 +204,23 @@ impl Watching {
         let look = tokio::spawn(async move {
             let begin = Instant::now();
             let outcome = see(&services, is_first).await;
-            let duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let duration_ms = millis(begin);
             let _ = myself.cast(WatcherMsg::Looked(Box::new(Looked { outcome, duration_ms })));
         });
         self.look = Some(look.abort_handle());
+    }
+
+    fn peek(&self, reply: RpcReplyPort<Result<CommitId, String>>) {
+        let services = self.services.clone();
+        tokio::spawn(async move {
+            let begin = Instant::now();
+            let seen = see(&services, false).await;
+            if let Ok(seen) = &seen {
+                tell_of_fetch(&services, seen, millis(begin));
+            }
+            // Whoever asked may have gone.
+            let _ = reply.send(seen.map(|seen| seen.facts.id).map_err(|error| error.to_string()));
+        });
     }
 
     fn looked(&mut self, looked: Looked) {
@@ -226,15 +246,7 @@ impl Watching {
             info!(commit = %id.short(), "the repository can be used again");
         }
         (self.errors, self.last_error, self.refused) = (0, None, None);
-        if seen.is_fetched {
-            self.services.events.emit(Event::GitFetched {
-                from: seen.previous,
-                to: id.clone(),
-                author: seen.facts.author.clone(),
-                subject: seen.facts.subject.clone(),
-                duration_ms,
-            });
-        }
+        tell_of_fetch(&self.services, &seen, duration_ms);
         let head = Some(id.clone());
         self.services.board.set_source(|source| {
             (source.head, source.error, source.blocked) = (head, None, None);
@@ -341,9 +353,24 @@ impl Watching {
         self.services
             .board
             .set_source(|source| source.next_at_ms = Some(now_ms().saturating_add(wait_ms)));
-        let timer = self.myself.send_after(wait, || WatcherMsg::Due);
-        self.timer = Some(timer.abort_handle());
+        self.timer = Some(self.myself.send_after(wait, || WatcherMsg::Due));
     }
+}
+
+fn tell_of_fetch(services: &WatcherServices, seen: &Seen, duration_ms: u64) {
+    if seen.is_fetched {
+        services.events.emit(Event::GitFetched {
+            from: seen.previous.clone(),
+            to: seen.facts.id.clone(),
+            author: seen.facts.author.clone(),
+            subject: seen.facts.subject.clone(),
+            duration_ms,
+        });
+    }
+}
+
+fn millis(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// One look. The first one hands on what was accepted before it asks the network.

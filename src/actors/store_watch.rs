@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use super::mailbox::{self, Depth, Mailbox};
 use crate::store::{Store, StoreHealth};
 use crate::supervisor::ChildSpec;
 use crate::telemetry::{Event, EventSink};
@@ -33,14 +34,14 @@ pub struct StoreWatchArguments {
 pub fn child_spec(arguments: StoreWatchArguments) -> ChildSpec {
     // A set-aside file is told once, however often the actor is restarted.
     let told = Arc::new(AtomicUsize::new(0));
-    ChildSpec::actor("store", move || {
-        (StoreWatch, (arguments.clone(), Arc::clone(&told)))
+    mailbox::child("store", move |depth| {
+        (StoreWatch(depth), (arguments.clone(), Arc::clone(&told)))
     })
 }
 
 /// The actor.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreWatch;
+#[derive(Debug, Clone)]
+pub struct StoreWatch(Depth);
 
 /// What it is told.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl Actor for StoreWatch {
         myself: ActorRef<StoreWatchMsg>,
         (arguments, told): Self::Arguments,
     ) -> Result<StoreWatchState, ActorProcessingErr> {
+        let myself = Mailbox::new(myself, self.0.clone());
         let mut health = arguments.store.watch_health();
         health.mark_changed();
         let listener = tokio::spawn(async move {
@@ -91,6 +93,7 @@ impl Actor for StoreWatch {
         StoreWatchMsg::Changed(health): StoreWatchMsg,
         state: &mut StoreWatchState,
     ) -> Result<(), ActorProcessingErr> {
+        self.0.taken();
         state.changed(&health);
         Ok(())
     }

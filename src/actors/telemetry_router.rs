@@ -26,7 +26,7 @@ use crate::clock::now_ms;
 use crate::names::NodeName;
 use crate::rpc::procedures::EventsRequest;
 use crate::store::{Store, Urgency};
-use crate::supervisor::ChildSpec;
+use crate::supervisor::{ChildSpec, Started};
 use crate::telemetry::{Event, EventRecord, EventSink};
 use counters::Counters;
 use handlers::Handlers;
@@ -98,7 +98,16 @@ impl Telemetry {
     #[must_use]
     pub fn child_spec(&self) -> ChildSpec {
         let telemetry = self.clone();
-        ChildSpec::actor("telemetry_router", move || (TelemetryRouter, telemetry.clone()))
+        ChildSpec::new("telemetry_router", move |supervisor| {
+            let telemetry = telemetry.clone();
+            async move {
+                let (actor, join) = supervisor
+                    .spawn_linked(None, TelemetryRouter, telemetry.clone())
+                    .await?;
+                // What waits for it is in the queue; its mailbox holds but the word to look there.
+                Ok(Started::actor(&actor, join).with_info(telemetry))
+            }
+        })
     }
 
     /// Calls `handler` with each event from now on, on a thread of its own. One that is slow loses events, one that panics

@@ -10,12 +10,12 @@ use super::args::Globals;
 use super::find;
 use super::look::Look;
 use super::outcome::{Exit, Outcome, Trouble};
+use super::reader;
 use super::render;
 use super::screen::{Format, Screen};
-use crate::control::client::{Client, ClientError, Items};
-use crate::names::AppName;
-use crate::rpc::procedures::{Events, EventsRequest, Nothing, State, Watch};
-use crate::rpc::{Procedure, RpcErrorCode};
+use crate::control::client::{Client, Items};
+use crate::rpc::Procedure;
+use crate::rpc::procedures::{Events, EventsRequest, Nothing, Watch};
 
 /// How long a question that the daemon answers from memory may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,21 +93,8 @@ impl Context {
         Ok(client.call::<P>(request, Some(ANSWER_TIMEOUT)).await?)
     }
 
-    /// As [`Context::ask`] about one app; a name that is not there is answered with the nearest that is.
-    pub(crate) async fn ask_about<P: Procedure>(
-        &self,
-        app: &str,
-        request: &P::Request,
-    ) -> Result<P::Reply, Trouble> {
-        let mut client = self.connect().await?;
-        match client.call::<P>(request, Some(ANSWER_TIMEOUT)).await {
-            Ok(reply) => Ok(reply),
-            Err(error) => Err(self.with_nearest(app, error).await),
-        }
-    }
-
-    /// Waits for `work`; what happens on the node meanwhile is told on standard error, once it takes long.
-    pub(crate) async fn telling<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Waits for `work`; what happens to `app` (or on the node) meanwhile is told on standard error, once it takes long.
+    pub(crate) async fn telling<T>(&self, app: Option<&str>, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         if self.screen.is_quiet {
             return work.await;
@@ -115,15 +102,16 @@ impl Context {
         tokio::select! {
             biased;
             done = &mut work => done,
-            () = self.tell_what_happens() => work.await,
+            () = self.tell_what_happens(app) => work.await,
         }
     }
 
     /// Returns when nothing can be told.
-    async fn tell_what_happens(&self) {
+    async fn tell_what_happens(&self, app: Option<&str>) {
         let began = Instant::now();
         let request = EventsRequest {
             since_ms: Some(self.screen.look.now_ms),
+            app: app.map(str::to_owned),
             follow: true,
             ..EventsRequest::default()
         };
@@ -152,27 +140,18 @@ impl Context {
         }
     }
 
-    /// The error with a did-you-mean where the node said "not found" and no more.
-    pub(crate) async fn with_nearest(&self, app: &str, error: ClientError) -> Trouble {
-        let is_unknown = matches!(&error, ClientError::Refused(refusal) if refusal.code == RpcErrorCode::NotFound && refusal.help.is_none());
-        let trouble = Trouble::from(error);
-        if !is_unknown {
-            return trouble;
-        }
-        let Ok(apps) = self.ask::<State>(&Nothing {}).await else {
-            return trouble;
-        };
-        match nearest(app, apps.keys().map(AppName::as_str)) {
-            Some(name) => trouble.help(format!("did you mean `{name}`?")),
-            None => trouble.help("`osier apps` lists those that are there"),
-        }
-    }
-
     /// Does `once`; with `--watch` again whenever something changed, until it is interrupted.
     pub(crate) async fn repeat(&mut self, mut once: impl AsyncFnMut(&mut Self) -> Outcome) -> Outcome {
         if !self.globals.watch {
             return once(self).await;
         }
+        tokio::select! {
+            outcome = self.watch(once) => outcome,
+            () = reader::has_left() => Ok(Exit::Yes),
+        }
+    }
+
+    async fn watch(&mut self, mut once: impl AsyncFnMut(&mut Self) -> Outcome) -> Outcome {
         self.screen.begin_watching();
         let mut changes = self.changes().await?;
         loop {
@@ -228,15 +207,4 @@ impl Context {
             ..Look::of_stdout(self.globals.color)
         };
     }
-}
-
-/// The name that was probably meant, if one is near enough.
-pub(crate) fn nearest<'a>(meant: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Jaro-Winkler similarity: 0.8 lets a letter or two be wrong in a short name.
-    const SIMILARITY_MIN: f64 = 0.8;
-    names
-        .map(|name| (strsim::jaro_winkler(meant, name), name))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }

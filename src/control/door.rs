@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use super::dispatch::LocalDoor;
 use super::procedures::NodeContext;
 use super::server;
+use crate::actors::mailbox::{Depth, Mailbox};
 
 /// What the door needs.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ pub(crate) struct DoorArguments {
 pub(crate) struct SocketFailed(std::io::Error);
 
 /// The actor.
-pub(crate) struct ControlDoor;
+pub(crate) struct ControlDoor(pub Depth);
 
 /// Ends the server with the actor, however that ends.
 pub(crate) struct Serving {
@@ -49,6 +50,7 @@ impl Actor for ControlDoor {
         arguments: DoorArguments,
     ) -> Result<Serving, ActorProcessingErr> {
         let DoorArguments { socket, node } = arguments;
+        let myself = Mailbox::new(myself, self.0.clone());
         let listener = server::bind(&socket)
             .map_err(|error| format!("cannot listen on {}: {error}", socket.display()))?;
         let server = tokio::spawn(async move {
@@ -68,6 +70,7 @@ impl Actor for ControlDoor {
         SocketFailed(error): SocketFailed,
         _: &mut Serving,
     ) -> Result<(), ActorProcessingErr> {
+        self.0.taken();
         Err(format!("the control socket failed: {error}").into())
     }
 }

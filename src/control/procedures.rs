@@ -12,11 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use ractor::{Message, RpcReplyPort};
+
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
+use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::NodeBoard;
-use crate::actors::repo_watcher::SharedClone;
+use crate::actors::reconciler::ReconcilerMsg;
+use crate::actors::repo_watcher::{SharedClone, WatcherMsg};
 use crate::actors::telemetry_router::Telemetry;
 use crate::names::AppName;
 use crate::node::NodeSettings;
@@ -80,6 +84,25 @@ impl NodeContext {
         }
     }
 
+    /// Asks the reconciler; the answer takes as long as what is asked for.
+    ///
+    /// # Errors
+    /// When it is being restarted, or the node stops.
+    async fn ask_reconciler<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(RpcReplyPort<T>) -> ReconcilerMsg,
+    ) -> Result<T, RpcError> {
+        ask("reconciler", self.directory.reconciler.get(), question).await
+    }
+
+    /// As [`NodeContext::ask_reconciler`], of the repository's watcher.
+    async fn ask_repo_watcher<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(RpcReplyPort<T>) -> WatcherMsg,
+    ) -> Result<T, RpcError> {
+        ask("repo watcher", self.directory.repo_watcher.get(), question).await
+    }
+
     /// The root of the supervision tree.
     pub fn root(&self) -> Option<SupervisorRef> {
         self.root.get().cloned()
@@ -90,6 +113,7 @@ impl NodeContext {
         let source = self.node_board.source();
         let specs = self.node_board.specs();
         let store_error = self.node_board.store_error();
+        let removed = self.node_board.removed_by_hand();
         let stray = specs.desired.as_ref().and_then(|desired| {
             desired
                 .mistakes
@@ -104,6 +128,7 @@ impl NodeContext {
             blocked: source.blocked.as_ref().or(specs.blocked.as_ref()),
             stray_mistake: stray.as_deref(),
             is_suspended: self.node_board.is_suspended(),
+            removed_by_hand: &removed,
             store_error: store_error.as_deref(),
         };
         headline(self.board.all().values().map(AsRef::as_ref), surroundings)
@@ -136,6 +161,8 @@ impl NodeContext {
             runtimes: self.facts.runtimes.iter().cloned().collect(),
             factories: self.facts.factories.iter().cloned().collect(),
             prune_max: self.settings.prune_share_max,
+            is_suspended: self.node_board.is_suspended(),
+            removed_by_hand: self.node_board.removed_by_hand(),
             apps: self.board.all().keys().filter_map(managed).collect(),
         }
     }
@@ -154,6 +181,10 @@ impl NodeContext {
         if let Some((name, _)) = known.get_key_value(text) {
             return Ok(name.clone());
         }
+        let removed = self.node_board.removed_by_hand();
+        if let Some(name) = removed.into_iter().find(|name| name.as_str() == text) {
+            return Ok(name);
+        }
         let node = &self.settings.name;
         let error = RpcError::new(
             RpcErrorCode::NotFound,
@@ -170,6 +201,15 @@ impl NodeContext {
             None => error.help("`osier apps` lists them"),
         })
     }
+}
+
+async fn ask<M: Message, T: Send + 'static>(
+    role: &str,
+    actor: Option<Mailbox<M>>,
+    question: impl FnOnce(RpcReplyPort<T>) -> M,
+) -> Result<T, RpcError> {
+    let actor = actor.ok_or_else(|| unavailable(role))?;
+    actor.ask(question).await.ok_or_else(|| unavailable(role))
 }
 
 /// An actor did not answer: it is being restarted, or the node stops.

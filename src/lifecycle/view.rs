@@ -173,6 +173,8 @@ impl Lifecycle {
                 SyncState::Reconciling
             }
             Phase::Running if self.fetching.is_some() => SyncState::Reconciling,
+            // As asked by hand, which is not as git asks.
+            _ if is_in_force && target.manual => SyncState::Suspended,
             _ if is_in_force => SyncState::Synced,
             Phase::Backoff | Phase::Failed if self.memory.applied.is_none() => SyncState::Missing,
             Phase::New

@@ -13,6 +13,7 @@ use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
+use crate::actors::mailbox::{self, Mailbox};
 use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
 use crate::actors::recollection::Recollection;
@@ -161,7 +162,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
             socket,
             node: context.clone(),
         };
-        let control = ChildSpec::actor("control", move || (ControlDoor, arguments.clone()));
+        let control = mailbox::child("control", move |depth| (ControlDoor(depth), arguments.clone()));
         if let Err(error) = root.start_child(control).await {
             root.shutdown().await;
             return Err(NodeError::Door(error.to_string()));
@@ -224,14 +225,16 @@ impl Tree {
 
     fn reconciler(&self) -> ChildSpec {
         let (services, directory) = (self.reconciler.clone(), self.directory.clone());
-        ChildSpec::actor("reconciler", move || (Reconciler, services.clone()))
-            .on_start(move |child| directory.reconciler.set(child.cell().clone().into()))
+        mailbox::child("reconciler", move |depth| (Reconciler(depth), services.clone()))
+            .on_start(move |child| directory.reconciler.set(Mailbox::of(child)))
     }
 
     fn repo_watcher(&self) -> ChildSpec {
         let (services, directory) = (self.watcher.clone(), self.directory.clone());
-        ChildSpec::actor("repo_watcher", move || (RepoWatcher, services.clone()))
-            .on_start(move |child| directory.repo_watcher.set(child.cell().clone().into()))
+        mailbox::child("repo_watcher", move |depth| {
+            (RepoWatcher(depth), services.clone())
+        })
+        .on_start(move |child| directory.repo_watcher.set(Mailbox::of(child)))
     }
 
     /// Tells of actors that ended unasked.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, FieldChange, Plan};
+use super::{Action, FieldChange, Plan, PruneRefusal};
 use crate::names::{AppName, CommitId, Version};
 use crate::specs::SpecError;
 
@@ -15,6 +15,9 @@ pub struct Diff {
     pub actions: Vec<DiffAction>,
     /// Apps with a mistake.
     pub invalid: Vec<InvalidApp>,
+    /// Removals that are in no action because they wait for an operator's word.
+    #[serde(default)]
+    pub held_back: Option<HeldBack>,
 }
 
 impl Diff {
@@ -29,13 +32,35 @@ impl Diff {
                 .iter()
                 .map(|error| InvalidApp::from(&**error))
                 .collect(),
+            held_back: plan.held_back.as_ref().map(HeldBack::from),
         }
     }
 
     /// Is there nothing to do and nothing wrong?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.actions.is_empty() && self.invalid.is_empty()
+        self.actions.is_empty() && self.invalid.is_empty() && self.held_back.is_none()
+    }
+}
+
+/// The removals of a [`Diff`] that wait for an operator's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The apps that would go.
+    pub apps: Vec<AppName>,
+    /// Why they do not.
+    pub reason: String,
+    /// The command that lets them go.
+    pub accept: String,
+}
+
+impl From<&PruneRefusal> for HeldBack {
+    fn from(refusal: &PruneRefusal) -> Self {
+        Self {
+            apps: refusal.apps.clone(),
+            reason: refusal.reason(),
+            accept: PruneRefusal::ACCEPT.to_owned(),
+        }
     }
 }
 

@@ -142,6 +142,12 @@ pub struct CurrentReply {
     pub factories: Vec<String>,
     /// The share of apps that a reconcile may remove.
     pub prune_max: f64,
+    /// Git is applied to no app at all.
+    #[serde(default)]
+    pub is_suspended: bool,
+    /// Apps that were removed by hand and are held against git.
+    #[serde(default)]
+    pub removed_by_hand: Vec<AppName>,
     /// What is managed.
     pub apps: Vec<ManagedApp>,
 }
@@ -293,7 +299,8 @@ pub struct LogsRequest {
 /// One line of an app's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Milliseconds since the epoch.
+    /// When, milliseconds since the epoch; in JSON `at`, RFC 3339.
+    #[serde(rename = "at", with = "crate::status::time::as_rfc3339")]
     pub at_ms: i64,
     /// Which instance wrote it.
     pub instance: String,

@@ -1,5 +1,7 @@
 //! A node's headline from what is known of its apps and its repository. Pure; the worst wins.
 
+use crate::names::AppName;
+
 use super::{AppState, Blocked, BlockedKind, HealthState, NodeState, RunState, SyncState};
 
 /// What the headline is made from, beside the apps.
@@ -17,6 +19,8 @@ pub struct Surroundings<'a> {
     pub stray_mistake: Option<&'a str>,
     /// Git is not applied to the whole node.
     pub is_suspended: bool,
+    /// Apps that were removed by hand and are held against git.
+    pub removed_by_hand: &'a [AppName],
     /// The state on disk was set aside or cannot be written.
     pub store_error: Option<&'a str>,
 }
@@ -49,6 +53,7 @@ struct Tally<'a> {
     backoff: Vec<&'a str>,
     pending: Vec<&'a str>,
     suspended: Vec<&'a str>,
+    by_hand: Vec<&'a str>,
     stopped: Vec<&'a str>,
     healthy_count: usize,
     app_count: usize,
@@ -67,7 +72,10 @@ pub fn headline<'a>(
     let (status, causes) = tally.judge(surroundings);
     let mut sentences = causes;
     sentences.extend(named("suspended", &tally.suspended));
+    sentences.extend(named("changed by hand", &tally.by_hand));
     sentences.extend(named("stopped by hand", &tally.stopped));
+    let removed: Vec<&str> = surroundings.removed_by_hand.iter().map(AppName::as_str).collect();
+    sentences.extend(named("removed by hand", &removed));
     if surroundings.is_suspended {
         sentences.push("git is not applied: the node is suspended".to_owned());
     }
@@ -100,6 +108,7 @@ impl<'a> Tally<'a> {
             RunState::Invalid => self.bad_spec.push(name),
             RunState::Backoff => self.backoff.push(name),
             RunState::Stopped if app.sync == SyncState::Suspended => self.stopped.push(name),
+            _ if app.sync == SyncState::Suspended && app.manual => self.by_hand.push(name),
             _ if app.sync == SyncState::Suspended => self.suspended.push(name),
             RunState::Running if app.health == HealthState::Unhealthy => self.unhealthy.push(name),
             RunState::Running | RunState::Stopped if app.sync == SyncState::Synced => {}

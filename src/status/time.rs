@@ -7,6 +7,22 @@ pub fn rfc3339(at_ms: u64) -> String {
     jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| "?".to_owned(), |at| format!("{at:.3}"))
 }
 
+/// For `#[serde(with)]`: a number of milliseconds since the epoch that others read as RFC 3339.
+pub(crate) mod as_rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(crate) fn serialize<S: Serializer>(at_ms: &i64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::rfc3339(u64::try_from(*at_ms).unwrap_or(0)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(from)?;
+        let at: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(at.as_millisecond())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

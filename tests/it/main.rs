@@ -9,11 +9,16 @@
     reason = "a test that cannot go on fails; the helpers of tests are tests too"
 )]
 
-mod cli_client;
+mod cli_act;
 mod cli_demo;
+mod cli_follow;
 mod cli_local;
+mod cli_look;
+mod cli_node;
+mod cli_reach;
 mod config_generated;
 mod config_layers;
+mod docs_commands;
 mod embed_node;
 mod embed_processes;
 #[path = "../support/fake_daemon.rs"]
@@ -63,6 +68,8 @@ mod otp_stop;
 mod otp_strategies;
 mod plan_conformance;
 mod project;
+#[path = "../support/real_node.rs"]
+mod real_node;
 mod specs_conformance;
 mod specs_fields;
 mod specs_hostile;

@@ -285,7 +285,7 @@ fn a_data_directory_is_made_closed_and_one_that_others_may_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b");
     drop(DataDir::open(&path).unwrap());
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o711);
     for mode in [0o777, 0o770, 0o702, 0o1777] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let error = DataDir::open(&path).unwrap_err();

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use osier::control::server::{Caller, Door, Items, bind, serve};
 use osier::control::wire;
 use osier::names::{AppName, CommitId};
+use osier::rpc::procedures::{State, Status};
 use osier::rpc::{Procedure, RpcError, RpcErrorCode};
 use osier::status::{AppState, HealthState, MeshStatus, NodeState, NodeStatus, RunState, SyncState};
 use serde::de::DeserializeOwned;
@@ -39,6 +40,13 @@ pub struct FakeNode {
 }
 
 impl FakeNode {
+    /// One that is in sync and runs `clock` and `web`.
+    pub fn healthy() -> Self {
+        Self::default()
+            .on::<State>(|_| Ok(["clock", "web"].into_iter().map(app).collect()))
+            .on::<Status>(|_| Ok(status()))
+    }
+
     /// `P` answers what `answer` makes of the request.
     pub fn on<P: Procedure>(
         self,
@@ -292,4 +300,19 @@ pub fn status() -> NodeStatus {
 /// A path that nobody listens on.
 pub fn nobody(folder: &Path) -> PathBuf {
     folder.join("nobody.sock")
+}
+
+/// An event of 2026.
+pub fn event(id: u64, kind: &[&str], metadata: &serde_json::Value) -> osier::telemetry::EventRecord {
+    osier::telemetry::EventRecord {
+        id: format!("d:{id}"),
+        node: "lab-a".into(),
+        event: kind.iter().map(|part| (*part).to_owned()).collect(),
+        measurements: serde_json::json!({"duration_ms": 120})
+            .as_object()
+            .unwrap()
+            .clone(),
+        metadata: metadata.as_object().unwrap().clone(),
+        timestamp: 1_767_323_045_000,
+    }
 }

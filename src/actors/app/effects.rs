@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{Either, select};
-use ractor::ActorRef;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::{AppMsg, AppServices, Happened};
+use crate::actors::mailbox::Mailbox;
 use crate::lifecycle::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
 use crate::names::{AppName, InstanceId, SpecDigest};
 use crate::runtime::{DynRuntime, Instance, Launch, RuntimeError};
@@ -29,7 +29,7 @@ use crate::telemetry::ActionKind;
 pub(super) struct Worker {
     pub(super) app: AppName,
     pub(super) services: Arc<AppServices>,
-    pub(super) myself: ActorRef<AppMsg>,
+    pub(super) myself: Mailbox<AppMsg>,
     /// Held by whoever touches the app's processes.
     pub(super) turn: Arc<Mutex<()>>,
     /// Closed when the actor is gone, however it ended.

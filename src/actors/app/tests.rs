@@ -153,7 +153,10 @@ async fn spawn(services: &Arc<AppServices>, app: &AppName, record: Option<AppRec
         record,
         first_look: FirstLook::unknown(),
     };
-    Actor::spawn(None, AppActor, arguments).await.unwrap().0
+    Actor::spawn(None, AppActor::default(), arguments)
+        .await
+        .unwrap()
+        .0
 }
 
 fn web(version: &str, change: impl FnOnce(&mut AppSpec)) -> Arc<DesiredApp> {

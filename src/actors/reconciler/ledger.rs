@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::actors::node_board::Held;
 use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId, ObjectId};
-use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, plan};
+use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, PruneRefusal, plan};
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, DesiredApp, SpecError};
 use crate::status::{AppError, Blocked, BlockedKind};
@@ -49,6 +49,8 @@ pub(crate) struct Standing {
     pub settled: bool,
     /// Its dependants may start.
     pub satisfied: bool,
+    /// A process of it runs.
+    pub runs: bool,
     /// It gave up.
     pub failed: bool,
 }
@@ -136,6 +138,12 @@ impl OperatorWords {
         };
         Held {
             is_node_held: self.node_suspended.is_some(),
+            removed: self
+                .by_hand
+                .iter()
+                .filter(|(_, change)| change.app.is_none())
+                .map(|(app, _)| app.clone())
+                .collect(),
             until_ms: suspended.chain(by_hand).filter_map(ending).collect(),
         }
     }
@@ -224,15 +232,14 @@ impl Ledger {
 
     /// What the plan for `desired` would be now.
     pub fn plan_for(&self, desired: &Desired, commit: &CommitId) -> Plan {
-        let is_accepted = self.words.accepted_prune.as_ref() == Some(commit);
-        plan(
-            desired,
-            &self.current(),
-            PruneLimits {
-                share_max: self.prune_share_max,
-                is_accepted,
-            },
-        )
+        let limits = PruneLimits {
+            share_max: self.prune_share_max,
+            is_accepted: self.words.accepted_prune.as_ref() == Some(commit),
+        };
+        let mut plan = plan(desired, &self.current(), limits);
+        // What is not on the node can be held as well: it was removed by hand, or came while the node was suspended.
+        plan.actions.retain(|action| !self.is_held(action.app()));
+        plan
     }
 
     /// What a reconcile to `desired` would do.
@@ -250,7 +257,7 @@ impl Ledger {
             kind: BlockedKind::Prune,
             commit: accepted.facts.id.clone(),
             apps: refusal.apps.clone(),
-            accept: "osier reconcile --prune".to_owned(),
+            accept: PruneRefusal::ACCEPT.to_owned(),
         });
         let removals = Removals::of(&plan, &self.standings);
         let told = |name: &AppName| Some((name.clone(), self.target(name, accepted, &removals)?));
@@ -269,8 +276,12 @@ impl Ledger {
     /// Before a commit could be read: everything stays as it was last applied, operators are heard.
     fn without_git(&self) -> Decision {
         let names: BTreeSet<&AppName> = self.standings.keys().chain(self.words.by_hand.keys()).collect();
-        let told = |name: &AppName| self.by_hand(name).unwrap_or_else(|| self.told(name, Want::Keep));
-        let targets = names.into_iter().map(|name| (name.clone(), told(name))).collect();
+        let target = |name: &AppName| match self.words.by_hand.get(name) {
+            Some(change) => self.by_hand(name, change),
+            None => Some(self.told(name, Want::Keep)),
+        };
+        let told = |name: &AppName| Some((name.clone(), target(name)?));
+        let targets = names.into_iter().filter_map(told).collect();
         Decision {
             targets,
             ..Decision::default()
@@ -288,8 +299,8 @@ impl Ledger {
     }
 
     fn target(&self, name: &AppName, accepted: &Accepted, removals: &Removals) -> Option<Target> {
-        if let Some(target) = self.by_hand(name) {
-            return Some(target);
+        if let Some(change) = self.words.by_hand.get(name) {
+            return self.by_hand(name, change);
         }
         let desired = &accepted.desired;
         let is_here = self
@@ -339,12 +350,13 @@ impl Ledger {
         }
     }
 
-    fn by_hand(&self, name: &AppName) -> Option<Target> {
-        let change = self.words.by_hand.get(name)?;
-        let want = change
-            .app
-            .clone()
-            .map_or(Want::Gone, |app| Want::Run(Arc::new(app)));
+    /// What was decided by hand. Of what is off the node nobody has to be told that it is to go.
+    fn by_hand(&self, name: &AppName, change: &ByHand) -> Option<Target> {
+        let want = match &change.app {
+            Some(app) => Want::Run(Arc::new(app.clone())),
+            None if self.standings.contains_key(name) => Want::Gone,
+            None => return None,
+        };
         Some(Target {
             manual: true,
             ..self.told(name, want)
@@ -402,7 +414,7 @@ fn app_error(mistake: &SpecError, at: &str) -> AppError {
     let known = |number: u32| (number > 0).then_some(number);
     AppError {
         code: mistake.code.clone(),
-        message: mistake.to_string(),
+        message: mistake.message.clone(),
         file: Some(mistake.file.clone()),
         line: known(mistake.line),
         column: known(mistake.column),

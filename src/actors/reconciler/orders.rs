@@ -81,11 +81,13 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
         Order::Resume { app: None } => {
             ledger.words.node_suspended = None;
             ledger.words.suspended.clear();
+            ledger.words.by_hand.clear();
             Ok(OrderReply { apps: Vec::new() })
         }
         Order::Resume { app: Some(app) } => {
             known(&app, ledger)?;
             ledger.words.suspended.remove(&app);
+            ledger.words.by_hand.remove(&app);
             Ok(OrderReply { apps: vec![app] })
         }
         Order::AcceptPrune => {

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ractor::{ActorRef, RpcReplyPort};
+use ractor::RpcReplyPort;
 use tracing::debug;
 
 use super::book::{Book, Verdict};
 use super::ledger::{Accepted, Ledger, OperatorWords, Standing};
 use super::orders::{self, Order, OrderError, OrderReply, Report};
+use super::waiting::{Patience, Waiting, report};
 use super::{ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::{AppReport, FirstLook};
 use crate::actors::apps::Apps;
+use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::{NodeBoard, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::{Target, Want};
@@ -21,16 +23,8 @@ use crate::plan::{Diff, Plan};
 use crate::source::folder::Folders;
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, SpecCache};
+use crate::status::RunState;
 use crate::telemetry::{Event, EventSink};
-
-/// How long somebody waits for a reconcile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Until every app was told its target.
-    UntilTold,
-    /// Until every app has settled: it runs as asked, is stopped, or has failed.
-    UntilSettled,
-}
 
 /// What the reconciler works with.
 pub(crate) struct ReconcilerServices {
@@ -63,7 +57,7 @@ pub(crate) trait Memory: Send + Sync + 'static {
 /// The reconciler's state.
 pub(crate) struct Passes {
     services: Arc<ReconcilerServices>,
-    myself: ActorRef<ReconcilerMsg>,
+    myself: Mailbox<ReconcilerMsg>,
     ledger: Book,
     cache: Option<SpecCache>,
     /// The newest commit that came while another one was being read.
@@ -71,13 +65,13 @@ pub(crate) struct Passes {
     told: BTreeMap<AppName, Target>,
     /// The plan of the newest commit, for those who ask how it went.
     newest: Plan,
-    waiting: Vec<(Patience, RpcReplyPort<Report>)>,
+    waiting: Waiting,
     is_pass_due: bool,
     alarm: Option<tokio::task::AbortHandle>,
 }
 
 impl Passes {
-    pub fn new(services: Arc<ReconcilerServices>, myself: ActorRef<ReconcilerMsg>) -> Self {
+    pub fn new(services: Arc<ReconcilerServices>, myself: Mailbox<ReconcilerMsg>) -> Self {
         let ledger = Ledger {
             words: services.memory.words(),
             prune_share_max: services.prune_share_max,
@@ -91,7 +85,7 @@ impl Passes {
             next: None,
             told: BTreeMap::new(),
             newest: Plan::default(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             is_pass_due: false,
             alarm: None,
         }
@@ -170,8 +164,8 @@ impl Passes {
                 };
                 (self.services.applied)(accepted.facts.id.clone());
                 self.accept(accepted, is_news);
-                let verdict = self.tell().await;
-                let is_worth_telling = is_news || is_manual || !verdict.plan.actions.is_empty();
+                let (verdict, told_count) = self.tell().await;
+                let is_worth_telling = is_news || is_manual || told_count > 0;
                 self.conclude(
                     verdict,
                     outcome.duration_ms + millis(begin),
@@ -267,12 +261,13 @@ impl Passes {
         }
     }
 
-    /// Decides anew and tells the apps that have to hear something new.
-    async fn tell(&mut self) -> Verdict {
+    /// Decides anew and tells the apps that have to hear something new; says how many those were.
+    async fn tell(&mut self) -> (Verdict, usize) {
         self.is_pass_due = false;
+        let mut told_count = 0;
         let (verdict, targets) = self.ledger.decide();
         let Some(targets) = targets else {
-            return verdict;
+            return (verdict, told_count);
         };
         self.services
             .board
@@ -283,9 +278,11 @@ impl Passes {
             }
             self.ledger.unsettle(&name);
             self.services.apps.tell(&name, target.clone()).await;
+            self.waiting.told(name.clone());
             self.told.insert(name, target);
+            told_count += 1;
         }
-        verdict
+        (verdict, told_count)
     }
 
     /// A pass that something since the last one made due.
@@ -299,17 +296,18 @@ impl Passes {
     /// An app actor reports a transition.
     pub async fn app_changed(&mut self, report: AppReport) {
         let name = report.app.clone();
-        if report.target.is_none() {
+        let told = self.told.get(&name);
+        let Some(target) = &report.target else {
             // It has just started: another incarnation may have heard its target, this one has not.
-            if let Some(target) = self.told.get(&name) {
-                self.services.apps.tell(&name, target.clone()).await;
+            if let Some(told) = told {
+                self.services.apps.tell(&name, told.clone()).await;
             }
             return;
+        };
+        if told.is_some_and(|told| is_same(told, target)) {
+            self.waiting.heard(&name);
         }
-        let is_wanted_gone = self
-            .told
-            .get(&name)
-            .is_some_and(|told| matches!(told.want, Want::Gone));
+        let is_wanted_gone = told.is_some_and(|told| matches!(told.want, Want::Gone));
         if report.gone && is_wanted_gone {
             self.forget(&name).await;
         } else {
@@ -317,6 +315,7 @@ impl Passes {
             standing.applied = report.applied;
             standing.settled = report.settled;
             standing.satisfied = report.satisfied;
+            standing.runs = report.state.status == RunState::Running;
             standing.failed = report.failed;
         }
         self.make_pass_due();
@@ -328,6 +327,7 @@ impl Passes {
         let standing = ledger.standings.remove(name);
         ledger.touched.remove(name);
         self.told.remove(name);
+        self.waiting.heard(name);
         self.services.apps.end(name).await;
         if standing
             .and_then(|standing| standing.applied)
@@ -346,42 +346,17 @@ impl Passes {
         }
     }
 
-    /// Answers when every app was told its target, or when every app has settled.
+    /// Answers when its patience has found its end.
     pub fn settle(&mut self, patience: Patience, reply: RpcReplyPort<Report>) {
-        self.waiting.push((patience, reply));
+        self.waiting.push(patience, reply);
         self.answer_waiting();
     }
 
     fn answer_waiting(&mut self) {
-        if self.waiting.is_empty() || self.cache.is_none() || self.is_pass_due {
-            return;
-        }
-        let has_settled = self
-            .ledger
-            .standings
-            .values()
-            .all(|standing| standing.settled || standing.failed);
-        let report = self.report();
-        let due = |(patience, _): &mut (Patience, _)| has_settled || *patience == Patience::UntilTold;
-        for (_, reply) in self.waiting.extract_if(.., due) {
-            // Who asked may have gone; then nobody misses the answer.
-            let _ = reply.send(report.clone());
-        }
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            commit: self
-                .ledger
-                .desired
-                .as_ref()
-                .map(|accepted| accepted.facts.id.clone()),
-            actions: self
-                .newest
-                .actions
-                .iter()
-                .map(|action| (action.kind().as_str(), action.app().clone()))
-                .collect(),
+        // While a commit is being read, or a pass is due, more is to come.
+        if self.cache.is_some() && !self.is_pass_due {
+            let (ledger, newest) = (&self.ledger, &self.newest);
+            self.waiting.answer(ledger, &self.told, || report(ledger, newest));
         }
     }
 
@@ -422,10 +397,15 @@ impl Passes {
 
     /// An operator's word about apps.
     pub async fn order(&mut self, order: Order) -> Result<OrderReply, OrderError> {
+        let is_about_the_commit = matches!(order, Order::AcceptPrune);
         let reply = orders::apply(order, self.ledger.change())?;
         self.services.memory.save_words(&self.ledger.words);
         self.set_alarm();
-        self.tell().await;
+        let (verdict, _) = self.tell().await;
+        if is_about_the_commit {
+            // Whoever asks how the commit went hears of these removals too.
+            self.newest = verdict.plan;
+        }
         Ok(reply)
     }
 
@@ -448,8 +428,7 @@ impl Passes {
             return;
         };
         let wait = std::time::Duration::from_millis(end_ms.saturating_sub(now_ms()));
-        let alarm = self.myself.send_after(wait, || ReconcilerMsg::WordsRunOut);
-        self.alarm = Some(alarm.abort_handle());
+        self.alarm = Some(self.myself.send_after(wait, || ReconcilerMsg::WordsRunOut));
     }
 }
 

@@ -10,7 +10,6 @@ use super::super::args::{app_name, duration};
 use super::super::context::Context;
 use super::super::outcome::{Exit, Outcome, Trouble};
 use super::reconcile::draw_action;
-use crate::control::client::ClientError;
 use crate::names::Version;
 use crate::rpc::Procedure;
 use crate::rpc::procedures::{
@@ -124,27 +123,14 @@ async fn act<P: Procedure<Reply = ActionReply>>(
 ) -> Outcome {
     let mut client = context.connect().await?;
     context.on_interrupt("what was begun goes on; follow it with `osier events -f`");
-    let answer = context
-        .telling(client.call::<P>(request, Some(ACTION_TIMEOUT)))
-        .await;
-    let reply = match answer {
-        Ok(reply) => reply,
-        Err(error) => return Err(with_nearest(context, app, error).await),
-    };
+    let answer = client.call::<P>(request, Some(ACTION_TIMEOUT));
+    let reply = context.telling(app, answer).await?;
     context.screen.show(
         &reply,
         |look, _| draw_action(look, &reply),
         || vec![reply.app.to_string()],
     )?;
     Ok(Exit::of(reply.result != "error"))
-}
-
-/// The error, with a did-you-mean where an app was named.
-pub(crate) async fn with_nearest(context: &Context, app: Option<&str>, error: ClientError) -> Trouble {
-    match app {
-        Some(app) => context.with_nearest(app, error).await,
-        None => error.into(),
-    }
 }
 
 fn read_spec(path: &Path) -> Result<String, Trouble> {

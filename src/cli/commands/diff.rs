@@ -10,7 +10,7 @@ use super::super::outcome::{Exit, Outcome, Trouble};
 use super::super::render;
 use super::validate::open_tree;
 use crate::git::open_revision;
-use crate::names::CommitId;
+use crate::names::{AppName, CommitId};
 use crate::plan::{CurrentApp, Diff, PruneLimits, plan};
 use crate::rpc::procedures::{Current, CurrentReply, DiffNow, DiffRequest, Nothing};
 use crate::specs::load::{SpecCache, load};
@@ -69,7 +69,7 @@ fn print(context: &mut Context, diff: &Diff) -> Outcome {
         |look, _| render::diff::draw(look, diff),
         || diff.actions.iter().map(|action| action.app.to_string()).collect(),
     )?;
-    Ok(Exit::of(diff.actions.is_empty() && diff.invalid.is_empty()))
+    Ok(Exit::of(diff.is_empty()))
 }
 
 /// What the node of `current` would do if it were given this repository.
@@ -86,10 +86,10 @@ fn local(repository: &Path, revision: Option<&str>, current: &CurrentReply) -> R
         share_max: current.prune_max,
         is_accepted: false,
     };
-    Ok(Diff::of(
-        commit(repository, revision),
-        &plan(&desired, &apps.collect(), limits),
-    ))
+    let mut plan = plan(&desired, &apps.collect(), limits);
+    let is_held = |app: &AppName| current.is_suspended || current.removed_by_hand.contains(app);
+    plan.actions.retain(|action| !is_held(action.app()));
+    Ok(Diff::of(commit(repository, revision), &plan))
 }
 
 fn read(repository: &Path, revision: Option<&str>, current: &CurrentReply) -> Result<Arc<Desired>, Trouble> {

@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::super::args::{app_name, since};
 use super::super::context::Context;
-use super::super::outcome::{Exit, Outcome};
+use super::super::outcome::Outcome;
 use super::super::render;
-use super::super::screen::{Format, line};
+use super::super::stream::{self, Telling};
+use super::super::words::escape;
 use crate::rpc::procedures::{Events, EventsRequest};
 
 /// Print what happened, oldest first.
@@ -44,26 +45,11 @@ pub(crate) async fn run(context: &mut Context, args: EventsArgs) -> Outcome {
         app: args.app,
         follow: args.follow || context.globals.watch,
     };
-    let mut events = context.connect().await?.stream::<Events>(&request).await?;
-    let mut collected = Vec::new();
-    while let Some(event) = events.next().await? {
-        match context.screen.format {
-            Format::Table | Format::Wide => {
-                let text = render::events::line(&context.screen.look, &event);
-                context.screen.print(&text)?;
-            }
-            Format::Name => context
-                .screen
-                .print(&format!("{}\n", super::super::words::escape(&event.id)))?,
-            Format::Json | Format::Yaml if !request.follow => collected.push(event),
-            Format::Jsonl | Format::Json | Format::Yaml => context.screen.print(&line(&event)?)?,
-        }
-        if context.screen.is_broken() {
-            return Ok(Exit::Yes);
-        }
-    }
-    if !request.follow && matches!(context.screen.format, Format::Json | Format::Yaml) {
-        context.screen.show(&collected, |_, _| String::new(), Vec::new)?;
-    }
-    Ok(Exit::Yes)
+    let telling = Telling {
+        follows: request.follow,
+        text: &render::events::line,
+        name: &|_, event| format!("{}\n", escape(&event.id)),
+        nothing: "Nothing of that kind has happened.",
+    };
+    stream::print::<Events>(context, &request, telling).await
 }

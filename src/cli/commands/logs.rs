@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::super::args::{app_name, since};
 use super::super::context::Context;
-use super::super::outcome::{Exit, Outcome};
+use super::super::outcome::Outcome;
 use super::super::render;
-use super::super::screen::{Format, line};
+use super::super::stream::{self, Telling};
 use crate::rpc::procedures::{Logs, LogsRequest};
 
 /// Print an app's output.
@@ -55,32 +55,13 @@ pub(crate) async fn run(context: &mut Context, args: LogsArgs) -> Outcome {
         previous: args.previous,
         follow: args.follow || context.globals.watch,
     };
-    let mut lines = context.connect().await?.stream::<Logs>(&request).await?;
-    let mut collected = Vec::new();
-    loop {
-        let item = match lines.next().await {
-            Ok(item) => item,
-            Err(error) => return Err(context.with_nearest(&request.app, error).await),
-        };
-        let Some(item) = item else { break };
-        match context.screen.format {
-            Format::Table | Format::Wide => {
-                let text = render::events::log_line(&context.screen.look, &item, !args.bare);
-                context.screen.print(&text)?;
-            }
-            Format::Name => {
-                let text = render::events::log_line(&context.screen.look, &item, false);
-                context.screen.print(&text)?;
-            }
-            Format::Json | Format::Yaml if !request.follow => collected.push(item),
-            Format::Jsonl | Format::Json | Format::Yaml => context.screen.print(&line(&item)?)?,
-        }
-        if context.screen.is_broken() {
-            return Ok(Exit::Yes);
-        }
-    }
-    if !request.follow && matches!(context.screen.format, Format::Json | Format::Yaml) {
-        context.screen.show(&collected, |_, _| String::new(), Vec::new)?;
-    }
-    Ok(Exit::Yes)
+    let has_time = !args.bare;
+    let nothing = format!("{} has written nothing that is kept.", request.app);
+    let telling = Telling {
+        follows: request.follow,
+        text: &|look, line| render::events::log_line(look, line, has_time),
+        name: &|look, line| render::events::log_line(look, line, false),
+        nothing: &nothing,
+    };
+    stream::print::<Logs>(context, &request, telling).await
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::super::args::app_name;
 use super::super::context::Context;
 use super::super::outcome::{Exit, Outcome};
-use super::deploy::with_nearest;
 use super::reconcile::draw_action;
 use crate::rpc::procedures::{Operate, OperateRequest, Operation};
 
@@ -33,10 +32,10 @@ pub(crate) struct RestartArgs {
 #[command(after_help = "\
 Examples:
   osier stop web
-  osier stop --all")]
+  osier stop --all", group = ArgGroup::new("which").required(true).args(["app", "all"]))]
 pub(crate) struct StopArgs {
     /// The app.
-    #[arg(value_parser = app_name, required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_parser = app_name)]
     app: Option<String>,
 
     /// All apps of this node.
@@ -49,10 +48,10 @@ pub(crate) struct StopArgs {
 #[command(after_help = "\
 Examples:
   osier start web
-  osier start --all")]
+  osier start --all", group = ArgGroup::new("which").required(true).args(["app", "all"]))]
 pub(crate) struct StartArgs {
     /// The app.
-    #[arg(value_parser = app_name, required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_parser = app_name)]
     app: Option<String>,
 
     /// All apps of this node.
@@ -79,13 +78,8 @@ async fn operate(context: &mut Context, operation: Operation, app: Option<String
     let request = OperateRequest { operation, app };
     let mut client = context.connect().await?;
     context.on_interrupt("what was begun goes on; follow it with `osier events -f`");
-    let answer = context
-        .telling(client.call::<Operate>(&request, Some(OPERATE_TIMEOUT)))
-        .await;
-    let replies = match answer {
-        Ok(replies) => replies,
-        Err(error) => return Err(with_nearest(context, request.app.as_deref(), error).await),
-    };
+    let answer = client.call::<Operate>(&request, Some(OPERATE_TIMEOUT));
+    let replies = context.telling(request.app.as_deref(), answer).await?;
     context.screen.show_list(
         &replies,
         &replies,

@@ -10,6 +10,7 @@ use super::super::look::{Glyph, Look, Tone};
 use super::super::outcome::{Exit, Outcome, Trouble};
 use super::super::words::{count, escape};
 use crate::control::client::ClientError;
+use crate::names::AppName;
 use crate::rpc::RpcErrorCode;
 use crate::rpc::procedures::{ActionReply, Reconcile, ReconcileReply, ReconcileRequest};
 
@@ -66,13 +67,9 @@ pub(crate) async fn run(context: &mut Context, args: ReconcileArgs) -> Outcome {
     };
     let mut client = context.connect().await?;
     context.on_interrupt("the reconcile goes on; follow it with `osier events -f` or `osier status -w`");
-    let answer = context
-        .telling(client.call::<Reconcile>(&request, args.timeout))
-        .await;
-    let reply = match answer {
-        Ok(reply) => reply,
-        Err(error) => return Err(refused(context, &request, error).await),
-    };
+    let answer = client.call::<Reconcile>(&request, args.timeout);
+    let app = request.app.as_ref().map(AppName::as_str);
+    let reply = context.telling(app, answer).await.map_err(refused)?;
     let mut names = reply
         .actions
         .iter()
@@ -87,7 +84,7 @@ pub(crate) async fn run(context: &mut Context, args: ReconcileArgs) -> Outcome {
     ))
 }
 
-async fn refused(context: &Context, request: &ReconcileRequest, error: ClientError) -> Trouble {
+fn refused(error: ClientError) -> Trouble {
     let timed_out = matches!(&error, ClientError::TimedOut { .. })
         || matches!(&error, ClientError::Refused(refusal) if refusal.code == RpcErrorCode::TimedOut);
     if timed_out {
@@ -96,10 +93,7 @@ async fn refused(context: &Context, request: &ReconcileRequest, error: ClientErr
             .help("it goes on: follow it with `osier events -f` or `osier status -w`")
             .exit(Exit::TimedOut);
     }
-    match &request.app {
-        Some(app) => context.with_nearest(app.as_str(), error).await,
-        None => error.into(),
-    }
+    error.into()
 }
 
 fn draw(look: &Look, reply: &ReconcileReply) -> String {

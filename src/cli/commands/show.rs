@@ -65,7 +65,7 @@ async fn show(context: &mut Context, name: &str) -> Outcome {
 
 async fn show_app(context: &mut Context, app: &str) -> Outcome {
     let details = context
-        .ask_about::<ShowApp>(app, &AppRequest { app: app.to_owned() })
+        .ask::<ShowApp>(&AppRequest { app: app.to_owned() })
         .await?;
     context.screen.show(
         &details,
@@ -101,7 +101,7 @@ pub(crate) async fn why(context: &mut Context, args: &WhyArgs) -> Outcome {
             let request = AppRequest {
                 app: args.app.clone(),
             };
-            let reply = context.ask_about::<Why>(&args.app, &request).await?;
+            let reply = context.ask::<Why>(&request).await?;
             let text = format!("{}\n", super::super::words::escape_lines(&reply.text));
             context
                 .screen

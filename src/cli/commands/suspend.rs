@@ -7,7 +7,7 @@ use clap::Args;
 use super::super::args::{app_name, duration};
 use super::super::context::Context;
 use super::super::outcome::{Exit, Outcome};
-use super::deploy::{millis, with_nearest};
+use super::deploy::millis;
 use crate::rpc::procedures::{Suspend, SuspendRequest};
 
 /// How long the node may take to write it down.
@@ -75,9 +75,7 @@ pub(crate) async fn resume(context: &mut Context, args: ResumeArgs) -> Outcome {
 
 async fn ask(context: &mut Context, request: &SuspendRequest) -> Outcome {
     let mut client = context.connect().await?;
-    if let Err(error) = client.call::<Suspend>(request, Some(SUSPEND_TIMEOUT)).await {
-        return Err(with_nearest(context, request.app.as_deref(), error).await);
-    }
+    client.call::<Suspend>(request, Some(SUSPEND_TIMEOUT)).await?;
     let word = if request.suspend { "suspended" } else { "resumed" };
     let what = request.app.as_deref().unwrap_or("the node");
     let answer = serde_json::json!({ "app": request.app, "suspended": request.suspend });

@@ -5,7 +5,7 @@ use super::super::table::{Cell, Table};
 use super::super::words::{age, escape};
 use super::states;
 use crate::names::CommitId;
-use crate::status::AppState;
+use crate::status::{AppState, RunState, SyncState};
 
 /// All `apps`, worst first.
 pub(crate) fn table(look: &Look, apps: &[&AppState], is_wide: bool) -> String {
@@ -72,14 +72,7 @@ pub(crate) fn versions(look: &Look, app: &AppState) -> String {
 pub(crate) fn note(look: &Look, app: &AppState) -> String {
     let mut notes = Vec::new();
     if let Some(error) = &app.last_error {
-        let message = escape(&error.message);
-        let place = place(error.file.as_deref(), error.line, error.column);
-        // A spec's mistake names its place itself.
-        notes.push(if message.starts_with(&place) {
-            message.into_owned()
-        } else {
-            place + &message
-        });
+        notes.push(place(error.file.as_deref(), error.line, error.column) + &escape(&error.message));
     }
     if !app.waits_for.is_empty() {
         let names: Vec<_> = app.waits_for.iter().map(AsRef::as_ref).collect();
@@ -95,8 +88,11 @@ pub(crate) fn note(look: &Look, app: &AppState) -> String {
             super::super::words::span(due - look.now_ms)
         ));
     }
-    if app.manual {
-        notes.push("changed by hand".to_owned());
+    match (app.manual, app.sync, app.status) {
+        (true, _, _) => notes.push("changed by hand".to_owned()),
+        (_, SyncState::Suspended, RunState::Stopped) => notes.push("stopped by hand".to_owned()),
+        (_, SyncState::Suspended, _) => notes.push("git is not applied".to_owned()),
+        _ => {}
     }
     if !app.not_enforced.is_empty() {
         notes.push(format!("not in force: {}", escape(&app.not_enforced.join(", "))));

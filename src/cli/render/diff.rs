@@ -2,36 +2,61 @@
 
 use serde_json::Value;
 
-use super::super::look::{Look, Tone};
+use super::super::look::{Glyph, Look, Tone};
 use super::super::words::{count, escape};
 use super::apps::place;
-use crate::plan::{Diff, DiffAction, FieldChange};
+use crate::names::AppName;
+use crate::plan::{Diff, DiffAction, FieldChange, HeldBack, InvalidApp};
 
-/// Actions in the order of execution, then the mistakes, then a sum.
+/// Actions in the order of execution, then what waits for a word, then the mistakes, then a sum.
 pub(crate) fn draw(look: &Look, diff: &Diff) -> String {
+    let actions = diff.actions.iter().map(|action| action.app.as_str().len());
+    let held = diff.held_back.iter().flat_map(|held| &held.apps);
+    let width = actions
+        .chain(held.map(|app| app.as_str().len()))
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for action in &diff.actions {
-        text.push_str(&draw_action(look, action));
+        text.push_str(&draw_action(look, action, width));
+    }
+    if let Some(held) = &diff.held_back {
+        text.push_str(&draw_held_back(look, held, width));
     }
     for invalid in &diff.invalid {
-        let name = invalid
-            .app
-            .as_ref()
-            .map_or_else(|| invalid.file.clone(), ToString::to_string);
-        let sign = look.glyph(super::super::look::Glyph::Bad);
-        text.push_str(&format!(
-            "{} {}   kept as it is\n",
-            look.paint(Tone::Bad, sign),
-            escape(&name)
-        ));
-        let place = place(Some(&invalid.file), Some(invalid.line), Some(invalid.column));
-        text.push_str(&format!(
-            "    {place}{}\n    help: {}\n",
-            escape(&invalid.message),
-            escape(&invalid.help)
-        ));
+        text.push_str(&draw_invalid(look, invalid));
     }
     text + &summary(diff) + "\n"
+}
+
+fn draw_held_back(look: &Look, held: &HeldBack, width: usize) -> String {
+    let sign = look.glyph(Glyph::Held);
+    let line = |app: &AppName| {
+        let text = format!("{sign} {:width$}  remove, held back", app.as_str());
+        look.paint(Tone::Warning, &text) + "\n"
+    };
+    let mut text: String = held.apps.iter().map(line).collect();
+    text.push_str(&format!(
+        "    {}\n    to let them go: {}\n",
+        escape(&held.reason),
+        escape(&held.accept)
+    ));
+    text
+}
+
+fn draw_invalid(look: &Look, invalid: &InvalidApp) -> String {
+    let name = invalid
+        .app
+        .as_ref()
+        .map_or_else(|| invalid.file.clone(), ToString::to_string);
+    let place = place(Some(&invalid.file), Some(invalid.line), Some(invalid.column));
+    format!(
+        "{} {}  kept as it is\n    {place}{}\n    help: {}\n",
+        look.paint(Tone::Bad, look.glyph(Glyph::Bad)),
+        escape(&name),
+        escape(&invalid.message),
+        escape(&invalid.help)
+    )
 }
 
 /// `1 to deploy, 2 to upgrade.`
@@ -47,6 +72,9 @@ pub(crate) fn summary(diff: &Diff) -> String {
         .filter(|(_, number)| *number > 0)
         .map(|(verb, number)| format!("{number} to {verb}"))
         .collect();
+    if let Some(held) = &diff.held_back {
+        parts.push(format!("{} held back", count(held.apps.len(), "removal")));
+    }
     if !diff.invalid.is_empty() {
         parts.push(count(diff.invalid.len(), "mistake"));
     }
@@ -61,7 +89,7 @@ pub(crate) fn summary(diff: &Diff) -> String {
     }
 }
 
-fn draw_action(look: &Look, action: &DiffAction) -> String {
+fn draw_action(look: &Look, action: &DiffAction, width: usize) -> String {
     let (sign, tone) = match action.action.as_str() {
         "deploy" => ("+", Tone::Good),
         "remove" => ("-", Tone::Bad),
@@ -77,7 +105,11 @@ fn draw_action(look: &Look, action: &DiffAction) -> String {
     } else {
         versions.join(&format!(" {} ", look.pick("→", "->")))
     };
-    let head = format!("{sign} {}   {}  {versions}", action.app, escape(&action.action));
+    let head = format!(
+        "{sign} {:width$}  {:11}  {versions}",
+        action.app.as_str(),
+        escape(&action.action)
+    );
     let mut text = look.paint(tone, &head) + "\n";
     for change in &action.changes {
         text.push_str(&draw_change(look, change));

@@ -40,7 +40,9 @@ pub(crate) fn app(look: &Look, details: &AppDetails) -> String {
         );
         page.line("commit", &words);
     }
-    page.line("runs as", &process(look, details));
+    if !state.isolation.is_empty() {
+        page.line("runs as", &process(look, details));
+    }
     if let Some(usage) = &details.usage {
         page.line("uses", &used(usage));
     }

@@ -15,7 +15,7 @@ pub(crate) fn screen(
     all: &BTreeMap<AppName, AppState>,
     is_wide: bool,
 ) -> String {
-    let mut text = headline(look, status);
+    let mut text = headline(look, status, all);
     if !all.is_empty() {
         text.push('\n');
         text.push_str(&apps::table(look, &states::worst_first(all.values()), is_wide));
@@ -23,8 +23,7 @@ pub(crate) fn screen(
     text
 }
 
-/// What is known of the node, without its apps.
-pub(crate) fn headline(look: &Look, status: &NodeStatus) -> String {
+fn headline(look: &Look, status: &NodeStatus, all: &BTreeMap<AppName, AppState>) -> String {
     let state = look.state(states::of_node(status.status), status.status.as_str());
     let uptime = span(i64::try_from(status.uptime_s).unwrap_or(0).saturating_mul(1_000));
     let mut text = format!(
@@ -49,7 +48,7 @@ pub(crate) fn headline(look: &Look, status: &NodeStatus) -> String {
         &format!("{}  {}", escape(&status.repo_url), revision(status)),
     );
     line("reconcile", &reconciled(look, status));
-    line("apps", &counts(status));
+    line("apps", &counts(all));
     if let Some(blocked) = &status.blocked {
         line("blocked", &look.paint(Tone::Warning, &blocked_by(blocked)));
         line("accept", &escape(&blocked.accept));
@@ -107,18 +106,21 @@ fn reconciled(look: &Look, status: &NodeStatus) -> String {
     }
 }
 
-fn counts(status: &NodeStatus) -> String {
-    let parts = [
-        (status.healthy_count, "healthy"),
-        (status.failed_count, "failed"),
-        (status.pending_count, "pending"),
-    ];
+/// `4 apps: 1 failed, 3 running`: in the words of the table below it, so that they add up.
+fn counts(all: &BTreeMap<AppName, AppState>) -> String {
+    let mut parts: Vec<(&str, usize)> = Vec::new();
+    for app in states::worst_first(all.values()) {
+        let word = app.status.as_str();
+        match parts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, number)) => *number += 1,
+            None => parts.push((word, 1)),
+        }
+    }
     let parts: Vec<_> = parts
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{n} {what}"))
+        .into_iter()
+        .map(|(word, number)| format!("{number} {word}"))
         .collect();
-    let total = count(status.app_count, "app");
+    let total = count(all.len(), "app");
     if parts.is_empty() {
         total
     } else {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ractor::rpc::CallResult;
-
 use super::{NodeContext, unavailable};
 use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, ReconcilerMsg, Until};
 use crate::clock::now_ms;
@@ -19,19 +17,10 @@ use crate::specs::app_spec::Source;
 
 /// Hands an operator's word to the reconciler.
 pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply, RpcError> {
-    let reconciler = node
-        .directory
-        .reconciler
-        .get()
-        .ok_or_else(|| unavailable("reconciler"))?;
-    match reconciler
-        .call(|reply| ReconcilerMsg::Order { order, reply }, None)
-        .await
-    {
-        Ok(CallResult::Success(Ok(reply))) => Ok(reply),
-        Ok(CallResult::Success(Err(error))) => Err(RpcError::new(RpcErrorCode::Refused, error.to_string())),
-        _ => Err(unavailable("reconciler")),
-    }
+    let answer = node
+        .ask_reconciler(|reply| ReconcilerMsg::Order { order, reply })
+        .await?;
+    answer.map_err(|error| RpcError::new(RpcErrorCode::Refused, error.to_string()))
 }
 
 fn until(hold_ms: Option<u64>) -> Until {
@@ -54,8 +43,8 @@ async fn by_hand(
         },
     )
     .await?;
-    super::reconcile::settle(node, Patience::UntilSettled).await?;
     let app = reply.apps.first().ok_or_else(|| unavailable("reconciler"))?;
+    super::reconcile::settle(node, Patience::UntilAtRest(Some(app.clone()))).await?;
     Ok(super::reconcile::outcome(
         verb,
         app,

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use ractor::rpc::CallResult;
-
-use super::{NodeContext, unavailable};
+use super::NodeContext;
 use crate::actors::reconciler::{Order, Patience, ReconcilerMsg, Report};
 use crate::actors::repo_watcher::WatcherMsg;
 use crate::names::{AppName, CommitId};
@@ -29,60 +27,44 @@ pub(crate) async fn reconcile(
         accept(node, rev).await?;
     }
     if request.prune {
-        settle(node, Patience::UntilTold).await?;
+        settle(node, Patience::UntilHeard).await?;
         super::manual::order(node, Order::AcceptPrune).await?;
     }
     let patience = if request.wait {
-        Patience::UntilSettled
+        Patience::UntilAtRest(app.clone())
     } else {
-        Patience::UntilTold
+        Patience::UntilHeard
     };
     let report = settle(node, patience).await?;
     Ok(reply(node, report, app.as_ref(), looked.err()))
 }
 
 async fn look(node: &NodeContext) -> Result<Result<CommitId, String>, RpcError> {
-    let watcher = node
-        .directory
-        .repo_watcher
-        .get()
-        .ok_or_else(|| unavailable("repo watcher"))?;
-    match watcher.call(|reply| WatcherMsg::Look { reply }, None).await {
-        Ok(CallResult::Success(looked)) => Ok(looked),
-        _ => Err(unavailable("repo watcher")),
-    }
+    node.ask_repo_watcher(|reply| WatcherMsg::Look { reply }).await
+}
+
+/// The branch's head, without a reconcile to it.
+async fn peek(node: &NodeContext) -> Result<CommitId, RpcError> {
+    let seen = node.ask_repo_watcher(|reply| WatcherMsg::Peek { reply }).await?;
+    seen.map_err(|why| {
+        RpcError::new(RpcErrorCode::Unavailable, why)
+            .help("`osier status` says more; `--rev` compares with a commit that the node has")
+    })
 }
 
 async fn accept(node: &NodeContext, rev: String) -> Result<(), RpcError> {
-    let watcher = node
-        .directory
-        .repo_watcher
-        .get()
-        .ok_or_else(|| unavailable("repo watcher"))?;
-    match watcher
-        .call(|reply| WatcherMsg::Accept { rev, reply }, None)
-        .await
-    {
-        Ok(CallResult::Success(Ok(_commit))) => Ok(()),
-        Ok(CallResult::Success(Err(why))) => Err(RpcError::new(RpcErrorCode::Refused, why)),
-        _ => Err(unavailable("repo watcher")),
-    }
+    let accepted = node
+        .ask_repo_watcher(|reply| WatcherMsg::Accept { rev, reply })
+        .await?;
+    accepted
+        .map(drop)
+        .map_err(|why| RpcError::new(RpcErrorCode::Refused, why))
 }
 
-/// What the reconciler did, when it has told every app, or when every app has settled .
+/// What the reconciler did, when `patience` has found its end.
 pub(super) async fn settle(node: &NodeContext, patience: Patience) -> Result<Report, RpcError> {
-    let reconciler = node
-        .directory
-        .reconciler
-        .get()
-        .ok_or_else(|| unavailable("reconciler"))?;
-    match reconciler
-        .call(|reply| ReconcilerMsg::Settle { patience, reply }, None)
+    node.ask_reconciler(|reply| ReconcilerMsg::Settle { patience, reply })
         .await
-    {
-        Ok(CallResult::Success(report)) => Ok(report),
-        _ => Err(unavailable("reconciler")),
-    }
 }
 
 fn reply(
@@ -117,10 +99,12 @@ pub(super) fn outcome(action: &str, app: &AppName, state: Option<&AppState>) -> 
     let (result, error) = match state {
         None if action == "remove" => ("ok", None),
         None => ("pending", None),
-        Some(state) => match (&state.last_error, state.status, state.sync) {
-            (Some(error), _, _) => ("error", Some(error.message.clone())),
-            (None, RunState::Failed | RunState::Invalid, _) => ("error", None),
-            (None, _, SyncState::Synced | SyncState::Suspended) if action != "remove" => ("ok", None),
+        Some(state) => match (state.status, state.sync) {
+            (RunState::Failed | RunState::Invalid | RunState::Backoff, _) | (_, SyncState::Error) => (
+                "error",
+                state.last_error.as_ref().map(|error| error.message.clone()),
+            ),
+            (_, SyncState::Synced | SyncState::Suspended) if action != "remove" => ("ok", None),
             _ => ("pending", None),
         },
     };
@@ -139,22 +123,10 @@ pub(crate) async fn diff(node: &Arc<NodeContext>, request: DiffRequest) -> Resul
             RpcError::new(RpcErrorCode::NotFound, error.to_string())
                 .help("give the whole id of a commit that the node has")
         })?,
-        None => look(node).await?.map_err(|why| {
-            RpcError::new(RpcErrorCode::Failed, why)
-                .help("`osier status` says more; `--rev` compares with a commit that the node has")
-        })?,
+        None => peek(node).await?,
     };
-    let reconciler = node
-        .directory
-        .reconciler
-        .get()
-        .ok_or_else(|| unavailable("reconciler"))?;
-    match reconciler
-        .call(|reply| ReconcilerMsg::Diff { commit, reply }, None)
-        .await
-    {
-        Ok(CallResult::Success(Ok(diff))) => Ok(diff),
-        Ok(CallResult::Success(Err(why))) => Err(RpcError::new(RpcErrorCode::NotFound, why)),
-        _ => Err(unavailable("reconciler")),
-    }
+    let compared = node
+        .ask_reconciler(|reply| ReconcilerMsg::Diff { commit, reply })
+        .await?;
+    compared.map_err(|why| RpcError::new(RpcErrorCode::NotFound, why))
 }

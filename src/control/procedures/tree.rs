@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{NodeContext, unavailable};
+use crate::actors::mailbox::Depth;
+use crate::actors::telemetry_router::Telemetry;
 use crate::rpc::procedures::{Nothing, TreeKillRequest, TreeNode};
 use crate::rpc::{RpcError, RpcErrorCode};
-use crate::supervisor::{ChildInfo, Kind, Tree};
+use crate::supervisor::{ChildInfo, ChildRef, Kind, Tree};
 
 /// A supervisor that does not answer within this time is shown without its children.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -76,7 +78,7 @@ fn child(node: &NodeContext, info: &ChildInfo, below: Option<Tree>, is_app: bool
         name: info.id.to_string(),
         state: info.state.as_str().to_owned(),
         restarts: info.restarts,
-        mailbox: None,
+        mailbox: info.child.as_ref().and_then(waiting),
         age_ms: info.started_ago.map(millis),
         last_exit: info
             .last_exit
@@ -87,6 +89,15 @@ fn child(node: &NodeContext, info: &ChildInfo, below: Option<Tree>, is_app: bool
         kind: inner.kind,
         children: inner.children,
     }
+}
+
+/// The messages that wait for an actor. Of a supervisor nobody counts them.
+fn waiting(child: &ChildRef) -> Option<u64> {
+    let queued = || {
+        let telemetry = child.info::<Telemetry>()?;
+        u64::try_from(telemetry.waiting_count()).ok()
+    };
+    child.info::<Depth>().map(|depth| depth.get()).or_else(queued)
 }
 
 /// An app in its line of the tree: `running 1.4.2, 3 restarts`.

@@ -58,6 +58,7 @@ fn ledger(desired: &[Arc<DesiredApp>], running: &[Arc<DesiredApp>]) -> Ledger {
         applied: Some(app.clone()),
         settled: true,
         satisfied: true,
+        runs: true,
         failed: false,
     };
     Ledger {
