@@ -8,7 +8,7 @@
 //!
 //! Rooms: [`data_dir`] the folder, its lock and its id; [`small_file`] files that are written whole or not at all;
 //! [`record`] how values are encoded; `database` opening, setting aside; `batch` what is not written yet; `writer` the
-//! thread; [`events`] the ring; [`deployments`] the history; [`health`] what is wrong.
+//! thread, `tables` what it reads and writes; [`events`] the ring; [`deployments`] the history; [`health`] what is wrong.
 
 mod batch;
 pub mod data_dir;
@@ -19,6 +19,7 @@ pub mod health;
 pub mod record;
 mod records;
 pub mod small_file;
+mod tables;
 mod writer;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@
 //! ([`protocol`], [`frame`]) through [`link`]. If the daemon dies, nothing changes for the apps. If the keeper dies, they
 //! live on, and the next one adopts them ([`adopt`]).
 //!
-//! Data passes through like this: `state` waits for events; a socket's bytes become calls (`connection`), calls are
+//! Data passes through like this: `turn` waits for events; a socket's bytes become calls (`callers`), calls are
 //! carried out (`requests`), and what comes of them, then or later, is pushed to the daemon.
 
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ use rustix::io::Errno;
 
 mod adopt;
 mod apps;
+mod callers;
 pub mod cgroup;
 mod connection;
 mod ending;
@@ -36,6 +37,7 @@ pub mod sockets;
 mod spawn;
 mod state;
 mod tree;
+mod turn;
 mod usage;
 
 use state::{Keeper, Parts};
