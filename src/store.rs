@@ -214,7 +214,8 @@ impl Store {
         }
     }
 
-    /// Writes what is left and ends the thread. What is handed over later is remembered no longer than this process.
+    /// Writes what is left, ends the thread and closes the files: another store may open them. What is handed over later is
+    /// remembered no longer than this process.
     pub fn close(&self) {
         self.owner.close();
     }
@@ -250,6 +251,7 @@ impl Owner {
         {
             tracing::error!("the store's thread ended by a panic");
         }
+        self.shared.close_files();
     }
 
     /// The next event's counter. Never one that was used before: it follows the clock in microseconds, and goes on by

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::actors::telemetry_router::{EventStream, EventsError};
-use crate::control::procedures::{NodeContext, reconcile};
+use crate::control::procedures::{NodeContext, reconcile, stopping};
 use crate::names::{AppName, NodeName};
 use crate::rpc::RpcError;
 use crate::rpc::procedures::{EventsRequest, ReconcileReply, ReconcileRequest};
@@ -93,9 +93,15 @@ impl NodeHandle {
         self.root.ended().await
     }
 
-    /// Ends the node: its actors stop in order. Apps that are processes go on, unless they end with the node.
-    /// What the node remembers is on the disk then, unless the disk fails.
+    /// Ends the node: its actors stop in order. Apps that are processes go on, unless they end with the node: then they are
+    /// stopped, dependents first. What the node remembers is on the disk then, unless the disk fails, and another node may
+    /// have its data directory.
     pub async fn shutdown(self) {
         self.root.shutdown().await;
+        let processes = self.context.settings.processes.as_ref();
+        if processes.is_some_and(|processes| processes.ends_with_node) {
+            stopping::with_the_node(&self.context).await;
+        }
+        self.context.release().await;
     }
 }

@@ -148,6 +148,11 @@ impl Shared {
         self.wake.notify_all();
     }
 
+    /// Closes the files for good. A reader that has one open keeps it until it is done.
+    pub fn close_files(&self) {
+        lock(&self.databases).close();
+    }
+
     pub fn read_record(&self, slot: &Slot) -> Option<Arc<[u8]>> {
         lock(&self.queue).mirror.get(slot).cloned()
     }
