@@ -13,6 +13,7 @@ use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
+use crate::actors::housekeeper::{Housekeeper, HousekeeperMsg, HousekeeperServices, LeavingsMemory};
 use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
 use crate::actors::recollection::Recollection;
@@ -30,6 +31,7 @@ use crate::runtime::embedded::EmbeddedRuntime;
 use crate::runtime::keeper::KeeperOptions;
 use crate::runtime::keeper::link::{KeeperLink, LinkEvent, LinkOptions};
 use crate::runtime::keeper::protocol::{Enforce, LogLimits};
+use crate::runtime::leavings::folders::AppFolders;
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
@@ -57,6 +59,7 @@ pub(super) struct Parts {
     pub records: Arc<dyn crate::actors::app::AppRecords>,
     pub known: BTreeMap<AppName, AppRecord>,
     pub memory: Arc<dyn Memory>,
+    pub leavings: Arc<dyn LeavingsMemory>,
     pub node_board: Arc<NodeBoard>,
     pub data_dir: DataDir,
     pub store: Store,
@@ -122,6 +125,19 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
             let _ = applied.repo_watcher.cast(WatcherMsg::Applied(commit));
         }),
         folders,
+        has_left: {
+            let directory = directory.clone();
+            Arc::new(move || {
+                let _ = directory.housekeeper.cast(HousekeeperMsg::Look);
+            })
+        },
+    });
+    let housekeeper = Arc::new(HousekeeperServices {
+        apps: apps.clone(),
+        board: parts.node_board.clone(),
+        folders: AppFolders::of(&parts.settings.data_dir),
+        memory: parts.leavings,
+        kept_for: parts.settings.removed_data_kept,
     });
     let handed_on = directory.clone();
     let watcher = Arc::new(WatcherServices {
@@ -140,6 +156,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         apps: apps.clone(),
         reconciler,
         watcher,
+        housekeeper,
         events: parts.events.clone(),
     };
     let context = Arc::new(NodeContext {
@@ -155,7 +172,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         config_values: parts.config_values,
         store: parts.store,
         telemetry: parts.telemetry,
-        data_dir: parts.data_dir,
+        data_dir: std::sync::Mutex::new(Some(parts.data_dir)),
         root: std::sync::OnceLock::new(),
     });
     let root = tree.start(parts.before_core, parent).await?;
@@ -181,6 +198,7 @@ struct Tree {
     apps: Apps,
     reconciler: Arc<ReconcilerServices>,
     watcher: Arc<WatcherServices>,
+    housekeeper: Arc<HousekeeperServices>,
     events: Arc<dyn EventSink>,
 }
 
@@ -194,7 +212,8 @@ impl Tree {
         let root = Blueprint::new(flags)
             .children(before_core)
             .observer(self.observer(""))
-            .child(self.core());
+            .child(self.clone().core())
+            .child(self.housekeeper());
         Ok(root.start(parent).await?)
     }
 
@@ -236,6 +255,12 @@ impl Tree {
         let (services, directory) = (self.watcher.clone(), self.directory.clone());
         ChildSpec::actor("repo_watcher", move || (RepoWatcher, services.clone()))
             .on_start(move |child| directory.repo_watcher.set(child.cell().clone().into()))
+    }
+
+    fn housekeeper(&self) -> ChildSpec {
+        let (services, directory) = (self.housekeeper.clone(), self.directory.clone());
+        ChildSpec::actor("housekeeper", move || (Housekeeper, services.clone()))
+            .on_start(move |child| directory.housekeeper.set(child.cell().clone().into()))
     }
 
     /// Tells of actors that ended unasked.
@@ -306,7 +331,8 @@ pub(super) async fn start(
         events: Arc::new(telemetry.clone()),
         known: recollection.apps(),
         records: Arc::new(recollection.clone()),
-        memory: Arc::new(recollection),
+        memory: Arc::new(recollection.clone()),
+        leavings: Arc::new(recollection),
         node_board,
         data_dir,
         store,

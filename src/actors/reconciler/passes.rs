@@ -49,6 +49,8 @@ pub(crate) struct ReconcilerServices {
     pub applied: Arc<dyn Fn(CommitId) + Send + Sync>,
     /// The artefacts that came out of the repository.
     pub folders: Folders,
+    /// Told when an app has left, and when another commit says who belongs here.
+    pub has_left: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// What of the reconciler's knowledge survives the daemon.
@@ -170,6 +172,9 @@ impl Passes {
                 (self.services.applied)(accepted.facts.id.clone());
                 self.accept(accepted, is_news);
                 let decision = self.tell().await;
+                if is_news {
+                    (self.services.has_left)();
+                }
                 let is_worth_telling = is_news || is_manual || !decision.plan.actions.is_empty();
                 self.conclude(
                     decision,
@@ -284,7 +289,7 @@ impl Passes {
             .board
             .set_specs(|specs| specs.blocked.clone_from(&decision.blocked));
         for (name, target) in std::mem::take(&mut decision.targets) {
-            if self.told.get(&name).is_some_and(|told| is_same(told, &target)) {
+            if self.told.get(&name).is_some_and(|told| told.is_same(&target)) {
                 continue;
             }
             self.ledger.standings.entry(name.clone()).or_default().settled = false;
@@ -334,6 +339,8 @@ impl Passes {
         self.ledger.touched.remove(name);
         self.told.remove(name);
         self.services.apps.end(name).await;
+        self.services.board.forget_app(name);
+        (self.services.has_left)();
         if standing
             .and_then(|standing| standing.applied)
             .is_some_and(|app| app.artefact.is_some())
@@ -477,21 +484,4 @@ fn action_app(action: &Action) -> &AppName {
         Action::Deploy(app) => &app.spec.name,
         Action::Upgrade { to, .. } | Action::Reconfigure { to, .. } => &to.spec.name,
     }
-}
-
-/// The same target as before? By digests: specs are large.
-fn is_same(told: &Target, target: &Target) -> bool {
-    let wants_same = match (&told.want, &target.want) {
-        (Want::Run(old), Want::Run(new)) => {
-            Arc::ptr_eq(old, new)
-                || (old.digest == new.digest && old.file == new.file && old.line == new.line)
-        }
-        (Want::Keep, Want::Keep) | (Want::Gone, Want::Gone) => true,
-        (Want::Run(_) | Want::Keep | Want::Gone, _) => false,
-    };
-    wants_same
-        && told.unmet == target.unmet
-        && told.error == target.error
-        && (told.suspended, told.manual) == (target.suspended, target.manual)
-        && told.commit == target.commit
 }
