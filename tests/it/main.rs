@@ -17,6 +17,7 @@ mod config_layers;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
 mod floors;
+mod fuzz_frames;
 mod fuzz_specs;
 mod git_daemon;
 mod git_damage;
@@ -45,6 +46,11 @@ mod keeper_user;
 mod memory_tree;
 #[path = "../support/mutate.rs"]
 mod mutate;
+mod node_audit;
+mod node_doctor;
+mod node_ends;
+mod node_garbage;
+mod node_leavings;
 mod node_life;
 mod otp_admin;
 mod otp_beyond;
@@ -61,6 +67,8 @@ mod otp_stop;
 mod otp_strategies;
 mod plan_conformance;
 mod project;
+#[path = "../support/real_daemon.rs"]
+mod real_daemon;
 mod specs_conformance;
 mod specs_fields;
 mod specs_hostile;
@@ -77,3 +85,6 @@ mod store_records;
 mod telemetry_generated;
 mod telemetry_log;
 mod telemetry_router;
+mod wire_golden;
+#[path = "../support/wire_samples.rs"]
+mod wire_samples;

@@ -11,14 +11,14 @@ use super::sockets;
 use super::state::{Ending, Keeper};
 use super::turn::Source;
 
-/// Callers at a time: a daemon, its successor, and people with `doctor`.
+/// Callers at a time: a daemon, its successor, and people with `doctor`. One more takes the place of the oldest of these.
 const CONNECTIONS_MAX: usize = 16;
 
 impl Keeper {
     /// Takes in whoever waits at the door.
     pub(super) fn take_connections(&mut self) {
         while let Some(socket) = sockets::accept(self.listener.as_fd()) {
-            if self.connections.len() >= CONNECTIONS_MAX {
+            if self.connections.len() >= CONNECTIONS_MAX && !self.make_room() {
                 continue;
             }
             let key = self.next_connection;
@@ -28,6 +28,16 @@ impl Keeper {
                 self.connections.insert(key, Connection::new(socket));
             }
         }
+    }
+
+    /// Sends the oldest caller away that is no daemon: whoever holds all places must not keep a daemon out.
+    fn make_room(&mut self) -> bool {
+        let mut others = self
+            .connections
+            .iter()
+            .filter(|(_, caller)| caller.role != Some(Role::Daemon));
+        let oldest = others.next().map(|(key, _)| *key);
+        oldest.inspect(|key| self.close(*key)).is_some()
     }
 
     /// Reads what a caller sent, and carries it out.
