@@ -63,7 +63,7 @@ impl Place {
             silent: &self.silent,
         };
         if told.await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

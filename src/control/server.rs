@@ -158,7 +158,7 @@ pub async fn serve(listener: UnixListener, door: Arc<dyn Door>) -> io::Result<()
                 Some(place) => {
                     connections.spawn(connection(stream, door.clone(), place));
                 }
-                None => turn_away(stream),
+                None => turn_away(&stream),
             },
             Err(error) if is_passing(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
             Err(error) => return Err(error),
@@ -175,7 +175,7 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Tells a client that there is no place for it. What its socket does not take at once is not said.
-fn turn_away(stream: UnixStream) {
+fn turn_away(stream: &UnixStream) {
     let why = format!("{CONNECTIONS_MAX} clients are being served");
     let error = RpcError::new(RpcErrorCode::Unavailable, why).help("try again in a moment");
     if let Ok(bytes) = wire::frame(&ServerFrame::Failed { id: 0, error }, REPLY_BYTES_MAX) {

@@ -24,12 +24,14 @@ use super::protocol::SpawnStep;
 mod birth;
 mod child;
 mod handover;
+mod memory;
 mod raw;
 mod signals;
 mod stack;
 
 pub use birth::is_no_birth;
 pub use handover::{Born, Handover};
+pub use memory::give_back;
 pub use signals::{KeeperSignal, Reaped, close_from, read_signals, reap, signals};
 use stack::Stack;
 

@@ -57,6 +57,8 @@ pub struct Keeper {
     pub(super) read_buffer: Vec<u8>,
     pub(super) idle_since: Option<Instant>,
     pub(super) had_daemon: bool,
+    /// When what only starts needed goes back to the system.
+    pub(super) give_back_at: Option<Instant>,
     pub(super) drops: Vec<Key>,
     pub(super) drops_told_at: Instant,
 }
@@ -118,6 +120,8 @@ impl Keeper {
             read_buffer: vec![0; 16 * 1024],
             idle_since: Some(Instant::now()),
             had_daemon: false,
+            // The keeper's own start was one as well.
+            give_back_at: Some(Instant::now()),
             drops: Vec::new(),
             drops_told_at: Instant::now(),
         })

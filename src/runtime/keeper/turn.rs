@@ -18,6 +18,8 @@ use super::state::{Ending, Keeper};
 const IDLE_FOR: Duration = Duration::from_secs(10);
 /// How often drops of output are told.
 const TELL_DROPS_EVERY: Duration = Duration::from_secs(1);
+/// How long after a start the keeper is quiet enough to give back what starts need.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
 const EVENTS_MAX: usize = 256;
 
 /// What an event is about, in the kernel's 64 bits: the kind above, the key below.
@@ -96,6 +98,7 @@ impl Keeper {
             }
             let count = self.next_batch();
             if count > 0 {
+                self.give_back_at = Some(Instant::now() + QUIET_AFTER);
                 let batch = self.waiting_spawns.drain(..count).collect();
                 self.start_batch(batch);
             }
@@ -163,9 +166,22 @@ impl Keeper {
             self.run_is_due(key, now);
         }
         self.tell_drops(now);
+        self.give_back(now);
         let (_, next) = self.apps.due(now);
         let drops = (!self.drops.is_empty()).then(|| self.drops_told_at + TELL_DROPS_EVERY);
-        [next, drops].into_iter().flatten().min()
+        [next, drops, self.give_back_at].into_iter().flatten().min()
+    }
+
+    /// Gives back what starts needed, once all is quiet.
+    fn give_back(&mut self, now: Instant) {
+        let is_due = self.give_back_at.is_some_and(|at| at <= now);
+        if is_due && self.apps.launching_count > 0 {
+            self.give_back_at = Some(now + QUIET_AFTER);
+        } else if is_due {
+            self.give_back_at = None;
+            self.handover.let_go();
+            spawn::give_back();
+        }
     }
 
     fn timeout(&self, next: Option<Instant>) -> Option<Timespec> {

@@ -113,6 +113,11 @@ impl Handover {
         }
     }
 
+    /// Forgets the stacks that are kept for the next children.
+    pub fn let_go(&mut self) {
+        self.stacks = Vec::new();
+    }
+
     /// Takes back what a child read, which has left.
     pub fn take_back(&mut self, launching: Box<Launching>) {
         if self.stacks.len() < CHILDREN_MAX {
