@@ -4,6 +4,7 @@ pub mod app;
 pub(crate) mod apps;
 pub mod board;
 pub(crate) mod directory;
+pub(crate) mod housekeeper;
 pub mod mailbox;
 pub(crate) mod memory;
 pub(crate) mod node_board;

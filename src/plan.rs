@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::changes::Change;
 pub use self::diff::{Diff, DiffAction, HeldBack, InvalidApp};
+pub use self::order::stop_order;
 use self::order::{Node, dependants_first, dependencies_first};
 use crate::names::{AppName, Version};
 use crate::specs::{Desired, DesiredApp, SpecError};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub mod embedded;
 #[cfg(all(target_os = "linux", feature = "process"))]
 pub mod keeper;
+pub mod leavings;
 pub mod logs;
 #[cfg(all(target_os = "linux", feature = "process"))]
 pub mod process;
@@ -218,6 +219,34 @@ pub trait Runtime: Send + Sync + 'static {
         let _ = app;
         async { None }
     }
+
+    /// The app has left this node: whatever is held for it between its runs goes. Its folders stay. Asked again for an
+    /// app that is not known any more, it does nothing.
+    ///
+    /// # Errors
+    /// When something of it still runs, or the runtime does not answer.
+    fn forget(&self, app: &AppName) -> impl Future<Output = Result<(), RuntimeError>> + Send {
+        let _ = app;
+        async { Ok(()) }
+    }
+
+    /// How surely this runtime does what is asked of it on this machine, for `doctor`.
+    fn abilities(&self) -> impl Future<Output = Vec<Ability>> + Send {
+        async { Vec::new() }
+    }
+}
+
+/// Something that a runtime can do here, and how surely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ability {
+    /// What it is about, in a word or two.
+    pub name: String,
+    /// How it is done here.
+    pub how: String,
+    /// What it does not cover, or why it cannot be done; none: nothing is amiss.
+    pub gap: Option<String>,
+    /// What would close the gap.
+    pub fix: Option<String>,
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -232,6 +261,8 @@ pub trait DynRuntime: Send + Sync + 'static {
     fn upgrade(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
     fn reconfigure(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
     fn usage<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Option<Usage>>;
+    fn forget<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn abilities(&self) -> BoxFuture<'_, Vec<Ability>>;
 }
 
 impl<R: Runtime> DynRuntime for R {
@@ -261,6 +292,14 @@ impl<R: Runtime> DynRuntime for R {
 
     fn usage<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Option<Usage>> {
         Box::pin(Runtime::usage(self, app))
+    }
+
+    fn forget<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(Runtime::forget(self, app))
+    }
+
+    fn abilities(&self) -> BoxFuture<'_, Vec<Ability>> {
+        Box::pin(Runtime::abilities(self))
     }
 }
 

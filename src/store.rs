@@ -8,7 +8,7 @@
 //!
 //! Rooms: [`data_dir`] the folder, its lock and its id; [`small_file`] files that are written whole or not at all;
 //! [`record`] how values are encoded; `database` opening, setting aside; `batch` what is not written yet; `writer` the
-//! thread; [`events`] the ring; [`deployments`] the history; [`health`] what is wrong.
+//! thread, `tables` what it reads and writes; [`events`] the ring; [`deployments`] the history; [`health`] what is wrong.
 
 mod batch;
 pub mod data_dir;
@@ -19,6 +19,7 @@ pub mod health;
 pub mod record;
 mod records;
 pub mod small_file;
+mod tables;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -213,7 +214,8 @@ impl Store {
         }
     }
 
-    /// Writes what is left and ends the thread. What is handed over later is remembered no longer than this process.
+    /// Writes what is left, ends the thread and closes the files: another store may open them. What is handed over later is
+    /// remembered no longer than this process.
     pub fn close(&self) {
         self.owner.close();
     }
@@ -249,6 +251,7 @@ impl Owner {
         {
             tracing::error!("the store's thread ended by a panic");
         }
+        self.shared.close_files();
     }
 
     /// The next event's counter. Never one that was used before: it follows the clock in microseconds, and goes on by

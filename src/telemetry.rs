@@ -124,6 +124,7 @@ pub enum Event {
         actor: String,
         procedure: String,
         target: Option<String>,
+        arguments: Option<String>,
         reason: Option<String>,
         result: String,
     },

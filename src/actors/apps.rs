@@ -10,6 +10,7 @@ use super::app::{AppActor, AppArguments, AppMsg, AppServices, FirstLook};
 use super::mailbox::{Depth, Mailbox};
 use crate::lifecycle::{AppRecord, Operation, Target};
 use crate::names::AppName;
+use crate::runtime::Runtimes;
 use crate::status::Usage;
 use crate::supervisor::{AdminError, ChildSpec, DynamicSupervisor, Restart, Shutdown, Started};
 
@@ -21,7 +22,8 @@ struct Book {
     services: Arc<AppServices>,
     addresses: DashMap<AppName, Mailbox<AppMsg>>,
     supervisor: RwLock<Option<DynamicSupervisor>>,
-    known: BTreeMap<AppName, AppRecord>,
+    /// What the store remembered of those that have not left since.
+    known: DashMap<AppName, AppRecord>,
 }
 
 impl Apps {
@@ -31,7 +33,7 @@ impl Apps {
             services,
             addresses: DashMap::new(),
             supervisor: RwLock::default(),
-            known,
+            known: known.into_iter().collect(),
         }))
     }
 
@@ -57,7 +59,7 @@ impl Apps {
             .0
             .known
             .iter()
-            .map(|(name, record)| (name.clone(), Arc::new(record.clone())))
+            .map(|entry| (entry.key().clone(), Arc::new(entry.value().clone())))
             .collect();
         for name in self.0.services.board.all().into_keys() {
             known.extend(
@@ -79,7 +81,7 @@ impl Apps {
         let arguments = AppArguments {
             name: name.clone(),
             services: self.0.services.clone(),
-            record: self.0.known.get(name).cloned(),
+            record: self.0.known.get(name).map(|record| record.clone()),
             first_look,
         };
         let book = Arc::downgrade(&self.0);
@@ -119,10 +121,32 @@ impl Apps {
 
     /// Ends an app's actor: the app is off the node.
     pub async fn end(&self, name: &AppName) {
+        self.0.known.remove(name);
         self.0.addresses.remove(name);
         if let Some(supervisor) = self.supervisor() {
             let _ = supervisor.terminate_child(name.as_str()).await;
         }
+    }
+
+    /// Is this app on the node, or about to be?
+    pub fn knows(&self, name: &AppName) -> bool {
+        self.0.addresses.contains_key(name)
+            || self.0.known.contains_key(name)
+            || self.0.services.board.get(name).is_some()
+    }
+
+    /// Does `work` on what an app has left behind, in the app's turn: nobody starts it meanwhile. None: it is here.
+    pub async fn without<T>(&self, name: &AppName, work: impl Future<Output = T>) -> Option<T> {
+        let turn = self.0.services.turns.take(name).await;
+        let done = if self.knows(name) { None } else { Some(work.await) };
+        drop(turn);
+        self.0.services.turns.forget_unused(name);
+        done
+    }
+
+    /// The ways to run an app.
+    pub fn runtimes(&self) -> &Runtimes {
+        &self.0.services.runtimes
     }
 
     /// What an app's tree uses now, where its runtime can tell.

@@ -4,6 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use ractor::Message;
 
+use super::housekeeper::HousekeeperMsg;
 use super::mailbox::Mailbox;
 use super::reconciler::ReconcilerMsg;
 use super::repo_watcher::WatcherMsg;
@@ -40,4 +41,5 @@ impl<M: Message> Address<M> {
 pub(crate) struct Directory {
     pub reconciler: Address<ReconcilerMsg>,
     pub repo_watcher: Address<WatcherMsg>,
+    pub housekeeper: Address<HousekeeperMsg>,
 }

@@ -155,6 +155,11 @@ impl NodeBoard {
         lock(&self.dropped_output_bytes).insert(app, bytes).is_none()
     }
 
+    /// The app has left the node.
+    pub fn forget_app(&self, app: &AppName) {
+        lock(&self.dropped_output_bytes).remove(app);
+    }
+
     /// What is wrong with the state on disk.
     pub fn store_error(&self) -> Option<String> {
         lock(&self.store_error).clone()

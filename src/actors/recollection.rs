@@ -4,15 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::app::AppRecords;
+use super::housekeeper::LeavingsMemory;
 use super::reconciler::{Memory, OperatorWords};
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
+use crate::runtime::leavings::Leavings;
 use crate::store::{Key, Record, Store};
 
 impl Record for OperatorWords {
     const VERSION: u8 = 1;
 }
 
+impl Record for Leavings {
+    const VERSION: u8 = 1;
+}
+
+const LEAVINGS: Key<Leavings> = Key::new("leavings");
 const WORDS: Key<OperatorWords> = Key::new("operator-words");
 
 /// The store as the actors see it.
@@ -38,6 +45,16 @@ impl AppRecords for Recollection {
 
     fn forget(&self, app: &AppName) {
         self.0.delete_app(app);
+    }
+}
+
+impl LeavingsMemory for Recollection {
+    fn leavings(&self) -> Leavings {
+        self.0.get(&LEAVINGS).unwrap_or_default()
+    }
+
+    fn save_leavings(&self, leavings: &Leavings) {
+        self.0.put(&LEAVINGS, leavings);
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 pub use counters::{Count, Counts};
 pub use follow::{EventStream, EventsError};
@@ -62,6 +62,8 @@ struct Hub {
 struct Waiting {
     event: Event,
     at_ms: u64,
+    /// Told when it is handed to the store.
+    delivered: Option<oneshot::Sender<()>>,
 }
 
 /// An event with its counter.
@@ -168,6 +170,9 @@ impl Telemetry {
             return false;
         };
         self.deliver(&waiting);
+        if let Some(delivered) = waiting.delivered {
+            let _ = delivered.send(());
+        }
         true
     }
 
@@ -213,6 +218,22 @@ impl Hub {
 
 impl EventSink for Telemetry {
     fn emit(&self, event: Event) {
+        self.enqueue(event, None);
+    }
+}
+
+impl Telemetry {
+    /// Takes an event and returns when it is on the disk, or cannot be at present.
+    pub async fn keep(&self, event: Event) {
+        let (delivered, is_delivered) = oneshot::channel();
+        self.enqueue(event, Some(delivered));
+        if is_delivered.await.is_ok() {
+            // A disk that fails is told elsewhere; the event is written when it is well again.
+            let _ = self.0.store.flush().await;
+        }
+    }
+
+    fn enqueue(&self, event: Event, delivered: Option<oneshot::Sender<()>>) {
         let mut queue = lock(&self.0.queue);
         let most = if event.is_urgent() {
             QUEUE_MAX + QUEUE_URGENT_EXTRA
@@ -228,6 +249,7 @@ impl EventSink for Telemetry {
         queue.push_back(Waiting {
             event,
             at_ms: now_ms(),
+            delivered,
         });
         drop(queue);
         if is_first {

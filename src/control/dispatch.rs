@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use super::audit::Audit;
 use super::procedures::{self as carry_out, NodeContext};
 use super::server::{Caller, Door, Items};
 use super::wire::{decode, encode};
 use crate::rpc::procedures as p;
 use crate::rpc::{Procedure, RpcError, RpcErrorCode};
-use crate::telemetry::Event;
 
 /// The node's own door: every procedure, for whoever may open the control socket.
 pub(crate) struct LocalDoor(pub Arc<NodeContext>);
@@ -48,7 +48,7 @@ async fn dispatch(
         }
         p::Tree::NAME => answer::<p::Tree, _>(body, |_| carry_out::tree::tree(&node)).await,
         p::Doctor::NAME => {
-            answer::<p::Doctor, _>(body, |_| async { Ok(carry_out::doctor::checks(&node)) }).await
+            answer::<p::Doctor, _>(body, |_| async { Ok(carry_out::doctor::checks(&node).await) }).await
         }
         p::Config::NAME => answer::<p::Config, _>(body, |_| async { Ok(node.config_values()) }).await,
         p::Logs::NAME => {
@@ -69,64 +69,34 @@ async fn change(
     procedure: &str,
     body: &[u8],
 ) -> Result<Vec<u8>, RpcError> {
-    let mut audit = Audit {
-        target: None,
-        reason: None,
-    };
+    let audit = &mut Audit::begin(node, caller, procedure);
     let result = match procedure {
         p::Reconcile::NAME => {
-            answer::<p::Reconcile, _>(body, |request| {
-                audit.note(
-                    request.app.as_ref().map(ToString::to_string),
-                    request.reason.clone(),
-                );
+            audited::<p::Reconcile, _>(audit, body, |request| {
                 carry_out::reconcile::reconcile(node, request)
             })
             .await
         }
         p::Deploy::NAME => {
-            answer::<p::Deploy, _>(body, |request| {
-                audit.note(Some(request.file.clone()), None);
-                carry_out::manual::deploy(node, request)
-            })
-            .await
+            audited::<p::Deploy, _>(audit, body, |request| carry_out::manual::deploy(node, request)).await
         }
         p::Upgrade::NAME => {
-            answer::<p::Upgrade, _>(body, |request| {
-                audit.note(Some(request.app.clone()), None);
-                carry_out::manual::upgrade(node, request)
-            })
-            .await
+            audited::<p::Upgrade, _>(audit, body, |request| carry_out::manual::upgrade(node, request)).await
         }
         p::Remove::NAME => {
-            answer::<p::Remove, _>(body, |request| {
-                audit.note(Some(request.app.clone()), None);
-                carry_out::manual::remove(node, request)
-            })
-            .await
+            audited::<p::Remove, _>(audit, body, |request| carry_out::manual::remove(node, request)).await
         }
         p::Operate::NAME => {
-            answer::<p::Operate, _>(body, |request| {
-                audit.note(request.app.clone(), None);
-                carry_out::manual::operate(node, request)
-            })
-            .await
+            audited::<p::Operate, _>(audit, body, |request| carry_out::manual::operate(node, request)).await
         }
         p::Suspend::NAME => {
-            answer::<p::Suspend, _>(body, |request| {
-                audit.note(request.app.clone(), request.reason.clone());
-                carry_out::manual::suspend(node, request)
-            })
-            .await
+            audited::<p::Suspend, _>(audit, body, |request| carry_out::manual::suspend(node, request)).await
         }
         p::TreeKill::NAME => {
-            answer::<p::TreeKill, _>(body, |request| {
-                audit.note(Some(request.path.clone()), None);
-                carry_out::tree::kill(node, request)
-            })
-            .await
+            audited::<p::TreeKill, _>(audit, body, |request| carry_out::tree::kill(node, request)).await
         }
         unknown => {
+            audit.is_nothing();
             let shown = crate::names::shown(unknown);
             return Err(RpcError::new(
                 RpcErrorCode::UnknownProcedure,
@@ -134,27 +104,24 @@ async fn change(
             ));
         }
     };
-    node.events.emit(Event::Audit {
-        actor: caller.describe(),
-        procedure: procedure.to_owned(),
-        target: audit.target,
-        reason: audit.reason,
-        result: result
-            .as_ref()
-            .map_or_else(|error| error.message.clone(), |_| "ok".to_owned()),
-    });
+    audit.end(result.as_ref().err()).await;
     result
 }
 
-struct Audit {
-    target: Option<String>,
-    reason: Option<String>,
-}
-
-impl Audit {
-    fn note(&mut self, target: Option<String>, reason: Option<String>) {
-        (self.target, self.reason) = (target, reason);
-    }
+/// As [`answer`], with the request noted before it is carried out.
+async fn audited<P: Procedure, F>(
+    audit: &mut Audit,
+    body: &[u8],
+    work: impl FnOnce(P::Request) -> F,
+) -> Result<Vec<u8>, RpcError>
+where
+    F: Future<Output = Result<P::Reply, RpcError>>,
+{
+    answer::<P, F>(body, |request| {
+        audit.note(&request);
+        work(request)
+    })
+    .await
 }
 
 /// Reads the request, carries it out and writes the reply.

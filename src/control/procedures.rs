@@ -5,11 +5,12 @@ pub(crate) mod logs;
 pub(crate) mod manual;
 pub(crate) mod reconcile;
 pub(crate) mod show;
+pub(crate) mod stopping;
 pub(crate) mod streams;
 pub(crate) mod tree;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use ractor::{Message, RpcReplyPort};
@@ -46,9 +47,8 @@ pub(crate) struct NodeContext {
     pub events: Arc<dyn EventSink>,
     pub store: Store,
     pub telemetry: Telemetry,
-    /// Locked as long as the node lives.
-    #[expect(dead_code, reason = "held for its lock")]
-    pub data_dir: DataDir,
+    /// Locked as long as the node lives, whoever still holds this.
+    pub data_dir: Mutex<Option<DataDir>>,
     /// The configuration in force, for `config show`.
     pub config_values: Vec<ConfigValue>,
     /// The root of the supervision tree, once it has started.
@@ -101,6 +101,20 @@ impl NodeContext {
         question: impl FnOnce(RpcReplyPort<T>) -> WatcherMsg,
     ) -> Result<T, RpcError> {
         ask("repo watcher", self.directory.repo_watcher.get(), question).await
+    }
+
+    /// Closes the state files and lets go of the data directory: another node may have it now, although callers of this one
+    /// (a stream of events, a clone of its handle) may still be there.
+    pub async fn release(&self) {
+        let store = self.store.clone();
+        if tokio::task::spawn_blocking(move || store.close()).await.is_ok() {
+            drop(
+                self.data_dir
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take(),
+            );
+        }
     }
 
     /// The root of the supervision tree.

@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::room::{Place, Room};
 use super::wire::{self, WireError};
 use crate::rpc::frames::{ClientFrame, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, ServerFrame, VERSION};
 use crate::rpc::{RpcError, RpcErrorCode};
+use crate::runtime::process::users::name_of;
 
-/// At most so many clients at once; one more waits.
+/// At most so many clients at once. One more takes the place of the one that has been silent for longest.
 const CONNECTIONS_MAX: usize = 256;
 /// At most so many calls of one client at once; one more is refused.
 const CALLS_MAX: usize = 64;
@@ -38,10 +40,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// For the audit: `uid 1000 (pid 4711)`.
+    /// For the audit: `dana (uid 1000, pid 4711)`, or `uid 1000 (pid 4711)` where the user has no name here.
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("uid {} (pid {})", self.uid, self.pid)
+        let Self { uid, pid } = self;
+        match name_of(*uid) {
+            Some(name) => format!("{name} (uid {uid}, pid {pid})"),
+            None => format!("uid {uid} (pid {pid})"),
+        }
     }
 }
 
@@ -143,17 +149,17 @@ impl Reachable {
 /// # Errors
 /// When accepting fails for a reason that does not pass by itself.
 pub async fn serve(listener: UnixListener, door: Arc<dyn Door>) -> io::Result<()> {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Room::new(CONNECTIONS_MAX);
     let mut connections = tokio::task::JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let Ok(permit) = room.clone().acquire_owned().await else {
-            return Ok(());
-        };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, door.clone(), permit));
-            }
+            Ok((stream, _)) => match room.place().await {
+                Some(place) => {
+                    connections.spawn(connection(stream, door.clone(), place));
+                }
+                None => turn_away(&stream),
+            },
             Err(error) if is_passing(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
             Err(error) => return Err(error),
         }
@@ -168,7 +174,16 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(stream: UnixStream, door: Arc<dyn Door>, _room: OwnedSemaphorePermit) {
+/// Tells a client that there is no place for it. What its socket does not take at once is not said.
+fn turn_away(stream: &UnixStream) {
+    let why = format!("{CONNECTIONS_MAX} clients are being served");
+    let error = RpcError::new(RpcErrorCode::Unavailable, why).help("try again in a moment");
+    if let Ok(bytes) = wire::frame(&ServerFrame::Failed { id: 0, error }, REPLY_BYTES_MAX) {
+        let _ = stream.try_write(&bytes);
+    }
+}
+
+async fn connection(stream: UnixStream, door: Arc<dyn Door>, place: Place) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
@@ -188,7 +203,13 @@ async fn connection(stream: UnixStream, door: Arc<dyn Door>, _room: OwnedSemapho
     let read = async move {
         let mut calls = Calls::default();
         loop {
-            match wire::read_frame::<ClientFrame>(&mut reader, REQUEST_BYTES_MAX).await {
+            let frame = tokio::select! {
+                biased;
+                frame = wire::read_frame::<ClientFrame>(&mut reader, REQUEST_BYTES_MAX) => frame,
+                // It says nothing, or only half of something, and others wait.
+                () = calls.crowded_out(&place) => break,
+            };
+            match frame {
                 Ok(Some(frame)) => calls.take(frame, &caller, &door, &answers).await,
                 // The client left: what it asked for is dropped, what an actor has taken over goes on.
                 Ok(None) => break,
@@ -232,6 +253,16 @@ struct Calls {
 }
 
 impl Calls {
+    /// Resolves when somebody else needs the place, and nothing is being done for this client.
+    async fn crowded_out(&mut self, place: &Place) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(id) = ended {
+                self.running.remove(&id);
+            }
+        }
+        place.sent_away().await;
+    }
+
     async fn take(
         &mut self,
         frame: ClientFrame,

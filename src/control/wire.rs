@@ -90,6 +90,15 @@ pub async fn write_frame<T: Serialize>(
     frame: &T,
     bytes_max: usize,
 ) -> Result<(), WireError> {
+    stream.write_all(&self::frame(frame, bytes_max)?).await?;
+    Ok(stream.flush().await?)
+}
+
+/// The bytes of one frame of at most `bytes_max`.
+///
+/// # Errors
+/// When it is too large.
+pub fn frame<T: Serialize>(frame: &T, bytes_max: usize) -> Result<Vec<u8>, WireError> {
     let body = encode(frame)?;
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     if body.len() > bytes_max {
@@ -101,8 +110,7 @@ pub async fn write_frame<T: Serialize>(
     let mut bytes = Vec::with_capacity(body.len() + 4);
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(&body);
-    stream.write_all(&bytes).await?;
-    Ok(stream.flush().await?)
+    Ok(bytes)
 }
 
 #[cfg(test)]

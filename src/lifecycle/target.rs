@@ -68,6 +68,24 @@ impl Target {
         }
     }
 
+    /// Does it ask for the same as `other`? By digests: specs are large.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let wants_same = match (&self.want, &other.want) {
+            (Want::Run(old), Want::Run(new)) => {
+                Arc::ptr_eq(old, new)
+                    || (old.digest == new.digest && old.file == new.file && old.line == new.line)
+            }
+            (Want::Keep, Want::Keep) | (Want::Gone, Want::Gone) => true,
+            (Want::Run(_) | Want::Keep | Want::Gone, _) => false,
+        };
+        wants_same
+            && self.unmet == other.unmet
+            && self.error == other.error
+            && (self.suspended, self.manual) == (other.suspended, other.manual)
+            && self.commit == other.commit
+    }
+
     /// Is the app to be removed?
     #[must_use]
     pub fn is_gone(&self) -> bool {

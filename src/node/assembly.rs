@@ -13,6 +13,7 @@ use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
+use crate::actors::housekeeper::{Housekeeper, HousekeeperMsg, HousekeeperServices, LeavingsMemory};
 use crate::actors::mailbox::{self, Mailbox};
 use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
@@ -22,12 +23,13 @@ use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherS
 use crate::actors::store_watch::{self, StoreWatchArguments};
 use crate::actors::telemetry_router::Telemetry;
 use crate::control::door::{ControlDoor, DoorArguments};
-use crate::control::procedures::NodeContext;
+use crate::control::procedures::{NodeContext, stopping};
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
 use crate::runtime::embedded::EmbeddedRuntime;
+use crate::runtime::leavings::folders::AppFolders;
 use crate::source::folder::Folders;
 use crate::specs::NodeFacts;
 use crate::store::{DataDir, DataDirError, Store};
@@ -54,6 +56,7 @@ pub(super) struct Parts {
     pub records: Arc<dyn crate::actors::app::AppRecords>,
     pub known: BTreeMap<AppName, AppRecord>,
     pub memory: Arc<dyn Memory>,
+    pub leavings: Arc<dyn LeavingsMemory>,
     pub node_board: Arc<NodeBoard>,
     pub data_dir: DataDir,
     pub store: Store,
@@ -119,6 +122,19 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
             let _ = applied.repo_watcher.cast(WatcherMsg::Applied(commit));
         }),
         folders,
+        has_left: {
+            let directory = directory.clone();
+            Arc::new(move || {
+                let _ = directory.housekeeper.cast(HousekeeperMsg::Look);
+            })
+        },
+    });
+    let housekeeper = Arc::new(HousekeeperServices {
+        apps: apps.clone(),
+        board: parts.node_board.clone(),
+        folders: AppFolders::of(&parts.settings.data_dir),
+        memory: parts.leavings,
+        kept_for: parts.settings.removed_data_kept,
     });
     let handed_on = directory.clone();
     let watcher = Arc::new(WatcherServices {
@@ -137,6 +153,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         apps: apps.clone(),
         reconciler,
         watcher,
+        housekeeper,
         events: parts.events.clone(),
     };
     let context = Arc::new(NodeContext {
@@ -152,7 +169,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         config_values: parts.config_values,
         store: parts.store,
         telemetry: parts.telemetry,
-        data_dir: parts.data_dir,
+        data_dir: std::sync::Mutex::new(Some(parts.data_dir)),
         root: std::sync::OnceLock::new(),
     });
     let root = tree.start(parts.before_core, parent).await?;
@@ -178,6 +195,7 @@ struct Tree {
     apps: Apps,
     reconciler: Arc<ReconcilerServices>,
     watcher: Arc<WatcherServices>,
+    housekeeper: Arc<HousekeeperServices>,
     events: Arc<dyn EventSink>,
 }
 
@@ -191,7 +209,8 @@ impl Tree {
         let root = Blueprint::new(flags)
             .children(before_core)
             .observer(self.observer(""))
-            .child(self.core());
+            .child(self.clone().core())
+            .child(self.housekeeper());
         Ok(root.start(parent).await?)
     }
 
@@ -235,6 +254,12 @@ impl Tree {
             (RepoWatcher(depth), services.clone())
         })
         .on_start(move |child| directory.repo_watcher.set(Mailbox::of(child)))
+    }
+
+    fn housekeeper(&self) -> ChildSpec {
+        let (services, directory) = (self.housekeeper.clone(), self.directory.clone());
+        mailbox::child("housekeeper", move |depth| (Housekeeper(depth), services.clone()))
+            .on_start(move |child| directory.housekeeper.set(Mailbox::of(child)))
     }
 
     /// Tells of actors that ended unasked.
@@ -305,7 +330,8 @@ pub(super) async fn start(
         events: Arc::new(telemetry.clone()),
         known: recollection.apps(),
         records: Arc::new(recollection.clone()),
-        memory: Arc::new(recollection),
+        memory: Arc::new(recollection.clone()),
+        leavings: Arc::new(recollection),
         node_board,
         data_dir,
         store,
@@ -316,7 +342,7 @@ pub(super) async fn start(
         settings,
     };
     let running = assemble(parts, builder.parent).await?;
-    let farewell = at_end.map(|at_end| farewell(running.root.clone(), at_end));
+    let farewell = farewell(running.root.clone(), running.context.clone(), at_end);
     Ok(NodeHandle {
         root: running.root,
         context: running.context,
@@ -325,11 +351,15 @@ pub(super) async fn start(
 }
 
 /// Sees to what ends with the node when it has ended, however that came. The channel is closed when all is done.
-fn farewell(root: SupervisorRef, at_end: AtEnd) -> watch::Receiver<()> {
+fn farewell(root: SupervisorRef, context: Arc<NodeContext>, at_end: Option<AtEnd>) -> watch::Receiver<()> {
     let (open, closed) = watch::channel(());
     tokio::spawn(async move {
         root.ended().await;
-        at_end.await;
+        if let Some(at_end) = at_end {
+            stopping::with_the_node(&context).await;
+            at_end.await;
+        }
+        context.release().await;
         drop(open);
     });
     closed

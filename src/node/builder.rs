@@ -13,6 +13,7 @@ use crate::config::values::{AbsolutePath, Labels, RepoFolder};
 use crate::names::{AppName, NodeName};
 use crate::rpc::procedures::ConfigValue;
 use crate::runtime::embedded::Factories;
+use crate::runtime::leavings::KEPT_FOR;
 use crate::runtime::{Runtime, Runtimes};
 use crate::store::Retention;
 use crate::telemetry::EventRecord;
@@ -37,6 +38,7 @@ pub struct NodeBuilder {
     pub(super) interval: Duration,
     pub(super) prune_share_max: f64,
     pub(super) source_paths: Vec<PathBuf>,
+    pub(super) removed_data_kept: Duration,
     pub(super) processes: Option<ProcessSettings>,
     pub(super) runtimes: Runtimes,
     pub(super) factories: Option<Factories>,
@@ -58,6 +60,7 @@ impl NodeBuilder {
             interval: INTERVAL_DEFAULT,
             prune_share_max: 0.5,
             source_paths: Vec::new(),
+            removed_data_kept: KEPT_FOR,
             processes: None,
             runtimes: Runtimes::new(),
             factories: None,
@@ -86,6 +89,7 @@ impl NodeBuilder {
             interval: config.repo.reconcile_interval.get(),
             prune_share_max: config.prune.max.get(),
             source_paths: config.sources.paths.iter().map(path).collect(),
+            removed_data_kept: KEPT_FOR,
             processes: ProcessSettings::of_config(config, ends_with_node),
             runtimes: Runtimes::new(),
             factories: None,
@@ -139,6 +143,14 @@ impl NodeBuilder {
     pub fn prune_share_max(self, share: f64) -> Self {
         Self {
             prune_share_max: share,
+            ..self
+        }
+    }
+
+    /// How long the folders of a removed app are kept, in case it comes back. Default 7 days.
+    pub fn removed_data_kept(self, time: Duration) -> Self {
+        Self {
+            removed_data_kept: time,
             ..self
         }
     }
@@ -268,6 +280,7 @@ impl NodeBuilder {
                 interval: self.interval,
                 prune_share_max: self.prune_share_max,
                 source_paths: self.source_paths.clone(),
+                removed_data_kept: self.removed_data_kept,
                 processes: self.processes.clone(),
             }),
             _ => Err(NodeError::Settings(mistakes)),

@@ -21,8 +21,8 @@ use crate::telemetry::EventRecord;
 pub struct NodeHandle {
     pub(super) root: SupervisorRef,
     pub(super) context: Arc<NodeContext>,
-    /// Closed when what ends with the node has ended; none: nothing does.
-    pub(super) farewell: Option<watch::Receiver<()>>,
+    /// Closed when what ends with the node has ended.
+    pub(super) farewell: watch::Receiver<()>,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -115,15 +115,14 @@ impl NodeHandle {
     /// Waits until the node has ended, with the apps that end with it, and says why.
     pub async fn ended(&self) -> ExitReason {
         let reason = self.root.ended().await;
-        if let Some(mut farewell) = self.farewell.clone() {
-            while farewell.changed().await.is_ok() {}
-        }
+        let mut farewell = self.farewell.clone();
+        while farewell.changed().await.is_ok() {}
         reason
     }
 
     /// Ends the node and returns when it has ended: its actors stop in order. Apps that are processes go on, unless they
-    /// end with the node: then each is stopped in its own way before. What the node remembers is on the disk then,
-    /// unless the disk fails.
+    /// end with the node: then each is stopped in its own way before, dependents first. What the node remembers is on the
+    /// disk then, unless the disk fails, and another node may have its data directory.
     pub async fn shutdown(self) {
         self.root.shutdown().await;
         self.ended().await;

@@ -27,6 +27,8 @@ pub struct NodeSettings {
     pub prune_share_max: f64,
     /// Absolute folders that source `path` may name.
     pub source_paths: Vec<PathBuf>,
+    /// How long the folders of a removed app are kept. Default 7 days.
+    pub removed_data_kept: Duration,
     /// How apps run as processes; none: this node runs no processes.
     pub processes: Option<ProcessSettings>,
 }

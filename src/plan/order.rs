@@ -1,7 +1,7 @@
 //! The order of actions: a dependency before its dependants, or after them. Ties by name, so that a plan is the same each time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::names::AppName;
 
@@ -19,6 +19,35 @@ pub(super) fn dependencies_first(nodes: &[Node<'_>]) -> Vec<usize> {
 /// The same the other way round: each stands before those it depends on.
 pub(super) fn dependants_first(nodes: &[Node<'_>]) -> Vec<usize> {
     sort(nodes, |dependant, dependency| (dependant, dependency))
+}
+
+/// For each app those that are to be stopped before it: its dependents. Where apps depend on each other in a circle one of
+/// them does not wait. `apps`: each with what it depends on.
+#[must_use]
+pub fn stop_order(apps: &BTreeMap<AppName, Vec<AppName>>) -> BTreeMap<AppName, Vec<AppName>> {
+    let nodes: Vec<Node<'_>> = apps
+        .iter()
+        .map(|(app, depends_on)| (app, depends_on.as_slice()))
+        .collect();
+    let mut place = BTreeMap::new();
+    for (position, index) in dependants_first(&nodes).into_iter().enumerate() {
+        if let Some((app, _)) = nodes.get(index) {
+            place.insert(*app, position);
+        }
+    }
+    let mut before: BTreeMap<AppName, Vec<AppName>> = BTreeMap::new();
+    for (dependant, depends_on) in apps {
+        for dependency in depends_on {
+            let is_before = place.get(dependant) < place.get(dependency);
+            if is_before && place.contains_key(dependency) {
+                before
+                    .entry(dependency.clone())
+                    .or_default()
+                    .push(dependant.clone());
+            }
+        }
+    }
+    before
 }
 
 /// Kahn's algorithm. `edge` says which of a dependant and its dependency goes first.

@@ -7,7 +7,7 @@
 //! live on, and the next one adopts them ([`adopt`]). For hosts that have no program to be a keeper the same loop runs
 //! on a thread of theirs ([`in_process`]); then apps end with the host.
 //!
-//! Data passes through like this: `state` waits for events; a socket's bytes become calls (`connection`), calls are
+//! Data passes through like this: `turn` waits for events; a socket's bytes become calls (`callers`), calls are
 //! carried out (`requests`), and what comes of them, then or later, is pushed to the daemon.
 
 use std::ffi::OsString;
@@ -25,6 +25,7 @@ use rustix::io::Errno;
 
 mod adopt;
 mod apps;
+mod callers;
 pub mod cgroup;
 mod connection;
 mod ending;
@@ -42,6 +43,7 @@ pub mod sockets;
 mod spawn;
 mod state;
 mod tree;
+mod turn;
 mod usage;
 
 use state::{Keeper, Parts};

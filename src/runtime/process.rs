@@ -11,10 +11,11 @@ use super::keeper::link::{KeeperError, KeeperLink};
 use super::keeper::protocol::{
     self, Enforce, ExitHow, LimitFault, LogLimits, Running, Spawn, SpawnFault, SpawnStep, User,
 };
-use super::{Exit, ExitFuture, ExitKind, Instance, Launch, Runtime, RuntimeError, Usage};
+use super::{Ability, Exit, ExitFuture, ExitKind, Instance, Launch, Runtime, RuntimeError, Usage};
 use crate::names::{AppName, InstanceId, SpecDigest};
 use crate::specs::app_spec::StopPolicy;
 
+mod abilities;
 pub mod environment;
 pub mod program;
 pub mod users;
@@ -72,15 +73,6 @@ impl ProcessRuntime {
             .signal(instance, signal)
             .await
             .map_err(|error| failed(&error))
-    }
-
-    /// Lets go of an app that is removed for good: its groups and its output pipe. Data and logs stay.
-    ///
-    /// # Errors
-    /// When it still runs or the keeper does not answer.
-    pub async fn forget(&self, app: &AppName) -> Result<(), RuntimeError> {
-        self.seen().remove(app);
-        self.link.forget(app).await.map_err(|error| failed(&error))
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<AppName, InstanceId>> {
@@ -215,6 +207,20 @@ impl Runtime for ProcessRuntime {
             open_files: usage.open_files_count.into(),
             processes: usage.processes_count.into(),
         })
+    }
+
+    /// Its groups and its output pipe go. Data and logs stay.
+    async fn forget(&self, app: &AppName) -> Result<(), RuntimeError> {
+        self.link.forget(app).await.map_err(|error| failed(&error))?;
+        self.seen().remove(app);
+        Ok(())
+    }
+
+    async fn abilities(&self) -> Vec<Ability> {
+        match self.link.capabilities().await {
+            Ok(capabilities) => abilities::of(&capabilities),
+            Err(error) => vec![abilities::unknown(&error.to_string())],
+        }
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) struct Databases {
     folder: Option<PathBuf>,
     state: Option<OpenFile>,
     events: Option<OpenFile>,
+    is_closed: bool,
 }
 
 struct OpenFile {
@@ -98,6 +99,7 @@ impl Databases {
             folder: Some(folder.to_owned()),
             state: None,
             events: None,
+            is_closed: false,
         }
     }
 
@@ -106,6 +108,7 @@ impl Databases {
             folder: None,
             state: None,
             events: None,
+            is_closed: false,
         }
     }
 
@@ -133,6 +136,9 @@ impl Databases {
 
     /// The database, opened if it is not.
     pub fn get(&mut self, kind: Kind) -> Result<Opened, StoreProblem> {
+        if self.is_closed {
+            return Err(StoreProblem::Closed);
+        }
         let path = self.path(kind);
         let inode = path.as_deref().and_then(inode_of);
         // What is written to a file that was deleted is lost without an error.
@@ -169,6 +175,12 @@ impl Databases {
                 (StoreProblem::Failing { path, reason }, Some(aside))
             }
         }
+    }
+
+    /// Closes both for good: from now on they are somebody else's.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        (self.state, self.events) = (None, None);
     }
 
     pub fn path(&self, kind: Kind) -> Option<PathBuf> {

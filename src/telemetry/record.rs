@@ -215,12 +215,14 @@ impl Event {
                 actor,
                 procedure,
                 target,
+                arguments,
                 reason,
                 result,
             } => {
                 fields.word("actor", actor);
                 fields.word("procedure", procedure);
                 fields.maybe("target", target.as_deref());
+                fields.maybe("arguments", arguments.as_deref());
                 fields.maybe("reason", reason.as_deref());
                 fields.word("result", result);
             }

@@ -121,6 +121,7 @@ fn next(sample: &Event) -> Option<Event> {
             actor: "dana (uid 1000, pid 4711)".to_owned(),
             procedure: "bc_gitops.suspend".to_owned(),
             target: Some("web".to_owned()),
+            arguments: Some("suspend:true for_ms:600000".to_owned()),
             reason: Some("maintenance".to_owned()),
             result: "ok".to_owned(),
         },

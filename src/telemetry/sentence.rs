@@ -248,6 +248,11 @@ impl Fields<'_> {
         } else {
             String::new()
         };
+        let arguments = if self.has("arguments") {
+            format!(" [{}]", self.text("arguments"))
+        } else {
+            String::new()
+        };
         let procedure = self.text("procedure");
         let procedure = procedure.strip_prefix("bc_gitops.").unwrap_or(&procedure);
         let result = if self.text("result") == "ok" {
@@ -257,7 +262,10 @@ impl Fields<'_> {
         };
         self.followed_by(
             "reason",
-            format!("{} asked for {procedure}{target}{result}", self.text("actor")),
+            format!(
+                "{} asked for {procedure}{target}{arguments}{result}",
+                self.text("actor")
+            ),
         )
     }
 
@@ -361,8 +369,8 @@ mod tests {
             ),
             (
                 "audit",
-                json!({"actor": "uid 0", "procedure": "bc_gitops.suspend", "target": "web", "result": "ok", "reason": "maintenance"}),
-                "uid 0 asked for suspend web: maintenance",
+                json!({"actor": "uid 0", "procedure": "bc_gitops.suspend", "target": "web", "arguments": "suspend:true", "result": "ok", "reason": "maintenance"}),
+                "uid 0 asked for suspend web [suspend:true]: maintenance",
                 Gravity::Good,
             ),
             (

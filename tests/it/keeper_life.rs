@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use osier::runtime::keeper::link::KeeperError;
 use osier::runtime::keeper::protocol::{ExitHow, SpawnFault, SpawnStep};
 
-use crate::keeper_rig::{Rig, environment_of, is_alive, open_files, wait_until};
+use crate::keeper_rig::{Rig, TERM, environment_of, is_alive, open_files, status_kib, wait_until};
 
 #[tokio::test]
 async fn an_app_runs_says_something_and_its_exit_is_told() {
@@ -283,4 +283,25 @@ async fn an_app_whose_tree_was_killed_can_start_again() {
     }
     let spawned = rig.script("web", "exit 4").await;
     assert_eq!(rig.exit(&spawned).await.how, ExitHow::Code(4));
+}
+
+#[tokio::test]
+async fn a_quiet_keeper_gives_back_what_only_starts_needed_and_goes_on() {
+    let rig = Rig::start().await;
+    let keeper = rig.hello.pid;
+    let mut apps = Vec::new();
+    for number in 0..20 {
+        apps.push(rig.run(&format!("app{number}"), &["sleep", "1000"]).await);
+    }
+    // Most of what it touched was its own program's file.
+    wait_until("half of its memory is given back", || {
+        status_kib(keeper, "VmRSS") * 2 < status_kib(keeper, "VmHWM")
+    })
+    .await;
+    for app in &apps {
+        let exit = rig.stop(app, Duration::from_secs(5)).await;
+        assert_eq!(exit.how, ExitHow::Signal(TERM));
+    }
+    rig.run("again", &["sleep", "1000"]).await;
+    assert!(is_alive(keeper));
 }

@@ -24,6 +24,7 @@ mod embed_processes;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
 mod floors;
+mod fuzz_frames;
 mod fuzz_specs;
 mod git_daemon;
 mod git_damage;
@@ -52,6 +53,11 @@ mod keeper_user;
 mod memory_tree;
 #[path = "../support/mutate.rs"]
 mod mutate;
+mod node_audit;
+mod node_doctor;
+mod node_ends;
+mod node_garbage;
+mod node_leavings;
 mod node_life;
 mod otp_admin;
 mod otp_beyond;
@@ -68,6 +74,8 @@ mod otp_stop;
 mod otp_strategies;
 mod plan_conformance;
 mod project;
+#[path = "../support/real_daemon.rs"]
+mod real_daemon;
 #[path = "../support/real_node.rs"]
 mod real_node;
 mod specs_conformance;
@@ -86,3 +94,6 @@ mod store_records;
 mod telemetry_generated;
 mod telemetry_log;
 mod telemetry_router;
+mod wire_golden;
+#[path = "../support/wire_samples.rs"]
+mod wire_samples;

@@ -198,6 +198,7 @@ async fn a_full_queue_drops_and_counts_and_never_blocks_but_takes_what_an_operat
         actor: "dana".to_owned(),
         procedure: "bc_gitops.suspend".to_owned(),
         target: None,
+        arguments: None,
         reason: None,
         result: "ok".to_owned(),
     });
@@ -491,6 +492,7 @@ async fn what_an_operator_did_is_on_the_disk_at_once() {
         actor: "dana".to_owned(),
         procedure: "bc_gitops.suspend".to_owned(),
         target: Some("web".to_owned()),
+        arguments: None,
         reason: None,
         result: "ok".to_owned(),
     });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::SteadyClock;
 use crate::actors::board::Board;
@@ -127,5 +127,17 @@ impl Turns {
 
     pub(super) fn forget(&self, app: &AppName) {
         self.apps.remove(app);
+    }
+
+    /// An app's turn, for somebody who is not its actor.
+    pub(in crate::actors) async fn take(&self, app: &AppName) -> OwnedMutexGuard<()> {
+        self.of(app).lock.lock_owned().await
+    }
+
+    /// Forgets a turn that nobody has or waits for.
+    pub(in crate::actors) fn forget_unused(&self, app: &AppName) {
+        let is_unused =
+            |_: &AppName, turn: &Turn| turn.record.is_none() && Arc::strong_count(&turn.lock) == 1;
+        self.apps.remove_if(app, is_unused);
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct ReconcilerServices {
     pub applied: Arc<dyn Fn(CommitId) + Send + Sync>,
     /// The artefacts that came out of the repository.
     pub folders: Folders,
+    /// Told when an app has left, and when another commit says who belongs here.
+    pub has_left: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// What of the reconciler's knowledge survives the daemon.
@@ -165,6 +167,9 @@ impl Passes {
                 (self.services.applied)(accepted.facts.id.clone());
                 self.accept(accepted, is_news);
                 let (verdict, told_count) = self.tell().await;
+                if is_news {
+                    (self.services.has_left)();
+                }
                 let is_worth_telling = is_news || is_manual || told_count > 0;
                 self.conclude(
                     verdict,
@@ -273,7 +278,7 @@ impl Passes {
             .board
             .set_specs(|specs| specs.blocked.clone_from(&verdict.blocked));
         for (name, target) in targets {
-            if self.told.get(&name).is_some_and(|told| is_same(told, &target)) {
+            if self.told.get(&name).is_some_and(|told| told.is_same(&target)) {
                 continue;
             }
             self.ledger.unsettle(&name);
@@ -304,7 +309,7 @@ impl Passes {
             }
             return;
         };
-        if told.is_some_and(|told| is_same(told, target)) {
+        if told.is_some_and(|told| told.is_same(target)) {
             self.waiting.heard(&name);
         }
         let is_wanted_gone = told.is_some_and(|told| matches!(told.want, Want::Gone));
@@ -329,6 +334,8 @@ impl Passes {
         self.told.remove(name);
         self.waiting.heard(name);
         self.services.apps.end(name).await;
+        self.services.board.forget_app(name);
+        (self.services.has_left)();
         if standing
             .and_then(|standing| standing.applied)
             .is_some_and(|app| app.artefact.is_some())
@@ -434,21 +441,4 @@ impl Passes {
 
 fn millis(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The same target as before? By digests: specs are large.
-fn is_same(told: &Target, target: &Target) -> bool {
-    let wants_same = match (&told.want, &target.want) {
-        (Want::Run(old), Want::Run(new)) => {
-            Arc::ptr_eq(old, new)
-                || (old.digest == new.digest && old.file == new.file && old.line == new.line)
-        }
-        (Want::Keep, Want::Keep) | (Want::Gone, Want::Gone) => true,
-        (Want::Run(_) | Want::Keep | Want::Gone, _) => false,
-    };
-    wants_same
-        && told.unmet == target.unmet
-        && told.error == target.error
-        && (told.suspended, told.manual) == (target.suspended, target.manual)
-        && told.commit == target.commit
 }

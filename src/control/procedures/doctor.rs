@@ -1,11 +1,41 @@
 //! `doctor`: what of the machine is there and what is missing, as the daemon sees it.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::NodeContext;
 use crate::rpc::procedures::{Check, CheckState};
+use crate::runtime::Ability;
+
+/// How long a runtime is waited for.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// Everything that the daemon can tell about its surroundings.
-pub(crate) fn checks(node: &NodeContext) -> Vec<Check> {
-    vec![unwinding(), user(node), data_dir(node), repository(node)]
+pub(crate) async fn checks(node: &NodeContext) -> Vec<Check> {
+    let mut checks = vec![unwinding(), user(node), data_dir(node), repository(node)];
+    for (name, runtime) in node.apps.runtimes() {
+        checks.extend(match timeout(ANSWER_MAX, runtime.abilities()).await {
+            Ok(abilities) => abilities.into_iter().map(ability).collect(),
+            Err(_) => vec![check(
+                name,
+                CheckState::Bad,
+                "the runtime does not answer",
+                Some("see the daemon's log"),
+            )],
+        });
+    }
+    checks
+}
+
+/// Something that a runtime can do here, or cannot.
+fn ability(ability: Ability) -> Check {
+    let Ability { name, how, gap, fix } = ability;
+    let (state, found) = match gap {
+        None => (CheckState::Good, how),
+        Some(gap) => (CheckState::Warning, format!("{how}: {gap}")),
+    };
+    check(&name, state, found, fix.as_deref())
 }
 
 fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {

@@ -116,6 +116,9 @@ pub(crate) async fn operate(
     node: &Arc<NodeContext>,
     request: OperateRequest,
 ) -> Result<Vec<ActionReply>, RpcError> {
+    if request.app.is_none() && request.operation == Operation::Stop {
+        return Ok(super::stopping::all(node).await);
+    }
     let apps: Vec<AppName> = match &request.app {
         Some(name) => vec![node.app(name)?],
         None => node.board.all().into_keys().collect(),

@@ -329,6 +329,8 @@ impl Keeper {
         let killed = (!came_to_exec).then_some((SpawnStep::Exec, libc::EINTR));
         run.failed = run.failed.or(said).or(killed);
         if run.failed.is_none() {
+            // Names for errors of the start: there were none.
+            run.wanted = Wanted::default();
             let spawned = spawned(run);
             self.push(Push::Spawned(spawned));
         }

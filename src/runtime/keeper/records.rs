@@ -93,6 +93,8 @@ impl Recovered {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             order += 1;
             match serde_json::from_slice(line) {
+                // An instance starts once: what has ended is not begun again by a line that stands twice.
+                Ok(Record::Start(start)) if exits.contains_key(&start.instance) => {}
                 Ok(Record::Start(start)) => {
                     starts.insert(start.instance.clone(), (order, start));
                 }

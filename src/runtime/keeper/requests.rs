@@ -13,6 +13,9 @@ use super::protocol::{
 use super::state::{Ending, Keeper};
 use crate::names::{AppName, InstanceId};
 
+/// Starts that wait for their turn: those of the largest node (10,000 apps), with room to spare.
+const WAITING_SPAWNS_MAX: usize = 16_384;
+
 type Answer = Result<Reply, Refusal>;
 
 impl Keeper {
@@ -62,6 +65,12 @@ impl Keeper {
                 count: spawns.len() as u64,
                 max: SPAWNS_IN_A_CALL_MAX as u64,
             }),
+            Request::Spawn { spawns } if self.waiting_spawns.len() + spawns.len() > WAITING_SPAWNS_MAX => {
+                Err(Refusal::TooMany {
+                    count: (self.waiting_spawns.len() + spawns.len()) as u64,
+                    max: WAITING_SPAWNS_MAX as u64,
+                })
+            }
             Request::Spawn { spawns } => {
                 self.waiting_spawns.extend(spawns);
                 Ok(Reply::Done)
@@ -142,14 +151,16 @@ impl Keeper {
     }
 
     fn forget(&mut self, app: &AppName) -> Answer {
-        let Some(key) = self.apps.find_app(app) else {
-            self.groups.remove(app);
-            return Ok(Reply::Done);
-        };
-        if self.apps.run(key).is_some() {
-            return Err(Refusal::StillRunning { app: app.clone() });
+        if let Some(key) = self.apps.find_app(app) {
+            if self.apps.run(key).is_some() {
+                return Err(Refusal::StillRunning { app: app.clone() });
+            }
+            if let Some(output) = self.apps.slot(key).and_then(|slot| slot.output.as_ref()) {
+                self.unwatch(output.pipe());
+            }
+            self.apps.forget(key);
         }
-        self.apps.forget(key);
+        // A keeper before this one may have left both.
         self.groups.remove(app);
         self.remove_pipe(app);
         Ok(Reply::Done)

@@ -1,77 +1,29 @@
-//! The keeper itself: its state, and the loop that waits and hands out what happened.
+//! The keeper itself: its state, how it is made, and how it ends. Its loop is in `turn`, its callers in `callers`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll::{self, EventFlags};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
-use rustix::time::Timespec;
 
 use super::KeeperOptions;
 use super::apps::{Apps, Key};
 use super::cgroup::Groups;
-use super::connection::{Connection, Sent};
-use super::launch::BATCH_MAX;
-use super::output::{Output, Scratch};
-use super::protocol::{Exit, LimitFault, Message, Push, Role, Spawn};
+use super::connection::Connection;
+use super::output::Scratch;
+use super::protocol::{Exit, LimitFault, Push, Spawn};
 use super::records::{Record, Records};
 use super::sockets;
-use super::spawn::{self, CHILDREN_MAX, Handover, KeeperSignal};
+use super::spawn::Handover;
+use super::turn::Source;
 use crate::names::AppName;
 
 /// Exits remembered for a daemon: four a slot of a large node. Beyond, the oldest is forgotten and counted.
 pub const EXITS_KEPT_MAX: usize = 4096;
-/// Callers at a time: a daemon, its successor, and people with `doctor`.
-const CONNECTIONS_MAX: usize = 16;
-/// How long a keeper without apps and without a daemon waits for either.
-const IDLE_FOR: Duration = Duration::from_secs(10);
-/// How often drops of output are told.
-const TELL_DROPS_EVERY: Duration = Duration::from_secs(1);
-const EVENTS_MAX: usize = 256;
-
-/// What an event is about, in the kernel's 64 bits: the kind above, the key below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Signals,
-    Listener,
-    Connection(Key),
-    Report(Key),
-    Output(Key),
-    /// A main process that is watched by its descriptor.
-    Watched(Key),
-}
-
-impl Source {
-    fn data(self) -> EventData {
-        let (kind, key) = match self {
-            Self::Signals => (0, 0),
-            Self::Listener => (1, 0),
-            Self::Connection(key) => (2, key),
-            Self::Report(key) => (3, key),
-            Self::Output(key) => (4, key),
-            Self::Watched(key) => (5, key),
-        };
-        EventData::new_u64((kind << 32) | u64::from(key))
-    }
-
-    fn of(data: EventData) -> Option<Self> {
-        let data = data.u64();
-        let key = u32::try_from(data & u64::from(u32::MAX)).ok()?;
-        Some(match data >> 32 {
-            0 => Self::Signals,
-            1 => Self::Listener,
-            2 => Self::Connection(key),
-            3 => Self::Report(key),
-            4 => Self::Output(key),
-            5 => Self::Watched(key),
-            _ => return None,
-        })
-    }
-}
 
 /// A running keeper.
 #[derive(Debug)]
@@ -98,16 +50,18 @@ pub struct Keeper {
     pub(super) waiting_spawns: VecDeque<Spawn>,
     /// Set when the keeper ends: no app is started any more. It leaves when nothing runs, or at once.
     pub(super) ending: Option<Ending>,
-    epoll: OwnedFd,
+    pub(super) epoll: OwnedFd,
     /// None: this keeper is a thread of a host, see [`super::in_process`].
-    signals: Option<OwnedFd>,
-    listener: OwnedFd,
-    next_connection: Key,
-    read_buffer: Vec<u8>,
-    idle_since: Option<Instant>,
-    had_daemon: bool,
-    drops: Vec<Key>,
-    drops_told_at: Instant,
+    pub(super) signals: Option<OwnedFd>,
+    pub(super) listener: OwnedFd,
+    pub(super) next_connection: Key,
+    pub(super) read_buffer: Vec<u8>,
+    pub(super) idle_since: Option<Instant>,
+    pub(super) had_daemon: bool,
+    /// When what only starts needed goes back to the system.
+    pub(super) give_back_at: Option<Instant>,
+    pub(super) drops: Vec<Key>,
+    pub(super) drops_told_at: Instant,
 }
 
 /// How the keeper ends.
@@ -169,220 +123,11 @@ impl Keeper {
             read_buffer: vec![0; 16 * 1024],
             idle_since: Some(Instant::now()),
             had_daemon: false,
+            // The keeper's own start was one as well.
+            give_back_at: Some(Instant::now()),
             drops: Vec::new(),
             drops_told_at: Instant::now(),
         })
-    }
-
-    /// Waits and works until the keeper ends.
-    pub(super) fn run(&mut self) {
-        let mut events = Vec::with_capacity(EVENTS_MAX);
-        loop {
-            let next = self.see_to_due();
-            self.flush();
-            if self.is_done() {
-                return;
-            }
-            // Asked for after `is_done`, which notes when the keeper became idle.
-            let idle = self.idle_since.map(|since| since + IDLE_FOR);
-            let timeout = self.timeout([next, idle].into_iter().flatten().min());
-            events.clear();
-            match epoll::wait(
-                &self.epoll,
-                rustix::buffer::spare_capacity(&mut events),
-                timeout.as_ref(),
-            ) {
-                Ok(_) | Err(Errno::INTR) => {}
-                // Nothing else can fail on a good descriptor; an endless loop would be worse than an end.
-                Err(_) => return,
-            }
-            let mut sources: Vec<Source> = events.iter().filter_map(|event| Source::of(event.data)).collect();
-            // Ends before everything: a restart waits for them. Output last: it can wait.
-            sources.sort_by_key(|source| match source {
-                Source::Signals => 0,
-                Source::Watched(_) | Source::Report(_) => 1,
-                Source::Connection(_) | Source::Listener => 2,
-                Source::Output(_) => 3,
-            });
-            for source in sources {
-                self.see_to(source);
-            }
-            let count = self.next_batch();
-            if count > 0 {
-                let batch = self.waiting_spawns.drain(..count).collect();
-                self.start_batch(batch);
-            }
-        }
-    }
-
-    /// How many starts are to be made now.
-    fn next_batch(&self) -> usize {
-        let places = CHILDREN_MAX.saturating_sub(self.apps.launching_count);
-        self.waiting_spawns.len().min(BATCH_MAX).min(places)
-    }
-
-    fn see_to(&mut self, source: Source) {
-        match source {
-            Source::Signals => self.take_signals(),
-            Source::Listener => self.take_connections(),
-            Source::Connection(key) => self.take_calls(key),
-            Source::Report(key) => self.read_report(key),
-            Source::Watched(key) => self.watched_ended(key),
-            Source::Output(key) => self.take_output(key),
-        }
-    }
-
-    fn take_signals(&mut self) {
-        let Some(signals) = &self.signals else {
-            return;
-        };
-        if spawn::read_signals(signals.as_fd()).contains(&KeeperSignal::End) {
-            self.end(Ending::LeaveApps);
-        }
-        // One signal may stand for many children.
-        while let Some(reaped) = spawn::reap() {
-            self.child_ended(&reaped);
-        }
-        self.flush();
-    }
-
-    fn take_output(&mut self, key: Key) {
-        let Some(output) = self.apps.slot_mut(key).and_then(|slot| slot.output.as_mut()) else {
-            return;
-        };
-        let before = output.counters().dropped_bytes_count;
-        output.pump(self.handover.apps_folder(), &mut self.scratch);
-        if output.counters().dropped_bytes_count != before && !self.drops.contains(&key) {
-            self.drops.push(key);
-        }
-    }
-
-    /// Says, once a second, what was dropped since.
-    fn tell_drops(&mut self, now: Instant) {
-        if self.drops.is_empty() || now.saturating_duration_since(self.drops_told_at) < TELL_DROPS_EVERY {
-            return;
-        }
-        self.drops_told_at = now;
-        for key in std::mem::take(&mut self.drops) {
-            let Some(slot) = self.apps.slot_mut(key) else {
-                continue;
-            };
-            let app = slot.app.clone();
-            let Some(output) = slot.output.as_mut() else {
-                continue;
-            };
-            output.remark_dropped(self.handover.apps_folder(), &mut self.scratch);
-            let output = output.counters();
-            self.push(Push::OutputDropped { app, output });
-        }
-    }
-
-    fn take_connections(&mut self) {
-        while let Some(socket) = sockets::accept(self.listener.as_fd()) {
-            if self.connections.len() >= CONNECTIONS_MAX {
-                continue;
-            }
-            let key = self.next_connection;
-            self.next_connection = self.next_connection.wrapping_add(1);
-            let data = Source::Connection(key).data();
-            if epoll::add(&self.epoll, &socket, data, EventFlags::IN).is_ok() {
-                self.connections.insert(key, Connection::new(socket));
-            }
-        }
-    }
-
-    fn take_calls(&mut self, key: Key) {
-        let Some(connection) = self.connections.get_mut(&key) else {
-            return;
-        };
-        let is_open = connection.fill(&mut self.read_buffer);
-        loop {
-            let Some(connection) = self.connections.get_mut(&key) else {
-                return;
-            };
-            match connection.next_call() {
-                Ok(Some(call)) => self.answer(key, call),
-                Ok(None) => break,
-                Err(error) => {
-                    super::log(format_args!("a connection is closed: {error}"));
-                    return self.close(key);
-                }
-            }
-        }
-        if !is_open {
-            self.close(key);
-        }
-    }
-
-    fn close(&mut self, key: Key) {
-        let Some(connection) = self.connections.remove(&key) else {
-            return;
-        };
-        self.unwatch(connection.socket());
-        if connection.role == Some(Role::Daemon) && self.options.tied && !self.has_daemon() {
-            self.end(Ending::StopApps);
-        }
-    }
-
-    pub(super) fn has_daemon(&self) -> bool {
-        self.connections
-            .values()
-            .any(|connection| connection.role == Some(Role::Daemon))
-    }
-
-    /// Notes that a daemon has said hello.
-    pub(super) fn daemon_came(&mut self) {
-        self.had_daemon = true;
-    }
-
-    /// Queues `message` for one caller.
-    pub(super) fn reply(&mut self, key: Key, message: &Message) {
-        if let Some(connection) = self.connections.get_mut(&key) {
-            connection.queue(message);
-        }
-    }
-
-    /// Queues `push` for every daemon.
-    pub(super) fn push(&mut self, push: Push) {
-        let message = Message::Push(push);
-        for connection in self.connections.values_mut() {
-            if connection.role == Some(Role::Daemon) {
-                connection.queue(&message);
-            }
-        }
-    }
-
-    /// Sends what is queued.
-    pub(super) fn flush(&mut self) {
-        let mut broken = Vec::new();
-        for (key, connection) in &mut self.connections {
-            if !connection.has_unsent() && !connection.waits_for_room {
-                continue;
-            }
-            let waits = match connection.send() {
-                Sent::All => false,
-                Sent::Part => true,
-                Sent::Broken => {
-                    broken.push(*key);
-                    continue;
-                }
-            };
-            if waits != connection.waits_for_room {
-                let flags = if waits {
-                    EventFlags::IN | EventFlags::OUT
-                } else {
-                    EventFlags::IN
-                };
-                let data = Source::Connection(*key).data();
-                if epoll::modify(&self.epoll, connection.socket(), data, flags).is_err() {
-                    broken.push(*key);
-                }
-                connection.waits_for_room = waits;
-            }
-        }
-        for key in broken {
-            self.close(key);
-        }
     }
 
     /// Begins the keeper's end. Apps of a tied keeper do not live on, so they are stopped before they would be killed.
@@ -438,51 +183,6 @@ impl Keeper {
         );
     }
 
-    fn is_done(&mut self) -> bool {
-        match self.ending {
-            Some(Ending::LeaveApps) => return true,
-            Some(Ending::StopApps) => return self.apps.is_idle(),
-            None => {}
-        }
-        let is_idle = self.apps.is_idle() && self.waiting_spawns.is_empty() && !self.has_daemon();
-        if !is_idle {
-            self.idle_since = None;
-            return false;
-        }
-        let since = *self.idle_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= IDLE_FOR
-    }
-
-    /// Carries out what has become due. When the next thing is.
-    fn see_to_due(&mut self) -> Option<Instant> {
-        let now = Instant::now();
-        if self.options.tied && !self.had_daemon && !self.apps.is_idle() {
-            // Apps of a tied keeper that was killed: whoever they were started for is gone or will say so.
-            self.end(Ending::StopApps);
-        }
-        let (due, _) = self.apps.due(now);
-        for key in due {
-            self.run_is_due(key, now);
-        }
-        self.tell_drops(now);
-        let (_, next) = self.apps.due(now);
-        let drops = (!self.drops.is_empty()).then(|| self.drops_told_at + TELL_DROPS_EVERY);
-        [next, drops].into_iter().flatten().min()
-    }
-
-    fn timeout(&self, next: Option<Instant>) -> Option<Timespec> {
-        let wait = if self.next_batch() == 0 {
-            next?.saturating_duration_since(Instant::now())
-        } else {
-            Duration::ZERO
-        };
-        // Whole milliseconds, rounded up: the older epoll call knows no less, and less would only spin.
-        let millis = u64::try_from(wait.as_micros().div_ceil(1000))
-            .unwrap_or(u64::MAX)
-            .min(3_600_000);
-        Timespec::try_from(Duration::from_millis(millis)).ok()
-    }
-
     /// Appends to the record file.
     pub(super) fn append_records(&mut self, records: &[Record]) -> Result<(), Errno> {
         let (apps, exits) = (&self.apps, &self.exits);
@@ -491,33 +191,6 @@ impl Keeper {
             super::log(format_args!("its records cannot be written: {error}"));
         }
         result
-    }
-
-    pub(super) fn watch_output(&mut self, key: Key, output: Output) -> Result<(), Errno> {
-        epoll::add(
-            &self.epoll,
-            output.pipe(),
-            Source::Output(key).data(),
-            EventFlags::IN,
-        )?;
-        if let Some(slot) = self.apps.slot_mut(key) {
-            slot.output = Some(output);
-        }
-        Ok(())
-    }
-
-    pub(super) fn watch_report(&self, key: Key, report: BorrowedFd<'_>) -> Result<(), Errno> {
-        epoll::add(&self.epoll, report, Source::Report(key).data(), EventFlags::IN)
-    }
-
-    pub(super) fn watch_main(&self, key: Key, pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
-        epoll::add(&self.epoll, pidfd, Source::Watched(key).data(), EventFlags::IN)
-    }
-
-    /// Before a descriptor is closed: a child on its way to exec still holds a copy, for which the kernel would go on
-    /// telling of events.
-    pub(super) fn unwatch(&self, fd: BorrowedFd<'_>) {
-        let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// The number of open files that this start asks for, or gets by default.

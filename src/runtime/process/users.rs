@@ -38,6 +38,20 @@ pub fn find(name: &str) -> Result<Option<User>, UserError> {
     }
 }
 
+/// The name of a user, where `/etc/passwd` has one.
+#[must_use]
+pub fn name_of(uid: u32) -> Option<String> {
+    name_in(uid, &fs::read_to_string("/etc/passwd").ok()?)
+}
+
+fn name_in(uid: u32, passwd: &str) -> Option<String> {
+    let entry = passwd
+        .lines()
+        .filter_map(Entry::parse)
+        .find(|entry| entry.uid == uid)?;
+    Some(entry.name.to_owned())
+}
+
 fn look_up(name: &str, passwd: &str, group: &str) -> Option<User> {
     let entries: Vec<Entry<'_>> = passwd.lines().filter_map(Entry::parse).collect();
     if let Some(entry) = entries.iter().find(|entry| entry.name == name) {
@@ -100,6 +114,13 @@ mod tests {
 
     fn found(name: &str) -> Option<(u32, u32, Vec<u32>)> {
         look_up(name, PASSWD, GROUP).map(|user| (user.uid, user.gid, user.groups))
+    }
+
+    #[test]
+    fn a_number_becomes_a_name_where_there_is_one() {
+        assert_eq!(name_in(1001, PASSWD).as_deref(), Some("web"));
+        assert_eq!(name_in(0, PASSWD).as_deref(), Some("root"));
+        assert_eq!(name_in(4000, PASSWD), None);
     }
 
     #[test]

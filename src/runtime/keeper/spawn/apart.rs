@@ -7,7 +7,8 @@ use std::fs;
 
 use rustix::io::Errno;
 
-use super::{child, last_errno};
+use super::child;
+use super::signals::last_errno;
 
 /// Blocks every signal that can be blocked, for this thread: the host's handlers run on the host's threads, and never
 /// in a child that still shares the host's memory. (The C library keeps the two that it needs for itself.)

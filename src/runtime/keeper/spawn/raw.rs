@@ -2,7 +2,8 @@
 
 use std::os::fd::RawFd;
 
-use super::{CloneArgs, Launching};
+use super::Launching;
+use super::birth::CloneArgs;
 
 /// Where a child begins; it never returns.
 pub type Begin = unsafe extern "C" fn(*const Launching) -> !;

@@ -1,10 +1,10 @@
-//! Signals as data, and the ends of children.
+//! What else only unsafe calls give: signals as data, the ends of children, and a clean table of descriptors.
 
 use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
 
-use super::last_errno;
+use super::apart;
 use crate::runtime::keeper::protocol::ExitHow;
 
 /// A child of the keeper that has ended and is now reaped.
@@ -117,4 +117,22 @@ pub fn read_signals(fd: BorrowedFd<'_>) -> Vec<KeeperSignal> {
             _ => None,
         })
         .collect()
+}
+
+/// Closes every descriptor from `first` on: whatever the keeper was started with is none of its apps' business.
+pub fn close_from(first: u32) {
+    // SAFETY: called first thing in the keeper, before it owns any descriptor beyond the standard three.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if closed < 0 {
+        // Before Linux 5.9.
+        apart::close_listed(first.cast_signed());
+    }
+}
+
+pub(super) fn last_errno() -> Errno {
+    Errno::from_raw_os_error(
+        std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO),
+    )
 }

@@ -5,7 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
+use super::birth::{bear_by_clone, bear_by_clone3};
+use super::handover::Bear;
 use super::*;
 use crate::runtime::keeper::protocol::ExitHow;
 
