@@ -142,6 +142,28 @@ impl ProcessRuntime {
         }
     }
 
+    /// What runs, and what ended unheard: an app that ended while no daemon looked is told as an instance whose
+    /// `exited` is there already, so that its exit code still counts.
+    fn instances(&self, list: protocol::List) -> BTreeMap<AppName, Instance> {
+        let mut found: BTreeMap<AppName, Instance> = BTreeMap::new();
+        for run in list.running {
+            found.insert(run.app.clone(), self.running(run));
+        }
+        for exit in list.exits.into_iter().rev() {
+            if found.contains_key(&exit.app) {
+                // Of a run before the one that counts.
+                self.link.take_exit(&exit.instance);
+                continue;
+            }
+            let (app, pid, at) = (exit.app.clone(), exit.pid, exit.started_at_ms);
+            found.insert(
+                app.clone(),
+                self.instance(app, exit.instance, &exit.label, pid, at),
+            );
+        }
+        found
+    }
+
     fn running(&self, run: Running) -> Instance {
         let not_enforced = texts(&run.not_in_force);
         let instance = self.instance(run.app, run.instance, &run.label, run.pid, run.started_at_ms);
@@ -166,8 +188,8 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn remove(&self, app: &AppName, stop: StopPolicy) -> Result<(), RuntimeError> {
-        let list = self.link.list().await.map_err(|error| failed(&error))?;
-        for run in list.running.iter().filter(|run| run.app == *app) {
+        let list = self.link.find(app).await.map_err(|error| failed(&error))?;
+        for run in &list.running {
             self.stop(&run.instance, stop)
                 .await
                 .map_err(|error| failed(&error))?;
@@ -175,27 +197,14 @@ impl Runtime for ProcessRuntime {
         Ok(())
     }
 
-    /// What runs, and what ended unheard: an app that ended while no daemon looked is told as an instance whose
-    /// `exited` is there already, so that its exit code still counts.
     async fn current_state(&self) -> Result<BTreeMap<AppName, Instance>, RuntimeError> {
         let list = self.link.list().await.map_err(|error| failed(&error))?;
-        let mut found: BTreeMap<AppName, Instance> = BTreeMap::new();
-        for run in list.running {
-            found.insert(run.app.clone(), self.running(run));
-        }
-        for exit in list.exits.into_iter().rev() {
-            if found.contains_key(&exit.app) {
-                // Of a run before the one that counts.
-                self.link.take_exit(&exit.instance);
-                continue;
-            }
-            let (app, pid, at) = (exit.app.clone(), exit.pid, exit.started_at_ms);
-            found.insert(
-                app.clone(),
-                self.instance(app, exit.instance, &exit.label, pid, at),
-            );
-        }
-        Ok(found)
+        Ok(self.instances(list))
+    }
+
+    async fn adopt(&self, app: &AppName) -> Result<Option<Instance>, RuntimeError> {
+        let list = self.link.find(app).await.map_err(|error| failed(&error))?;
+        Ok(self.instances(list).remove(app))
     }
 
     async fn usage(&self, app: &AppName) -> Option<Usage> {

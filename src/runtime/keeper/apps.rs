@@ -322,12 +322,13 @@ impl Apps {
         (due, next)
     }
 
-    /// What runs, for a list.
+    /// What runs of those apps, for a list.
     #[must_use]
-    pub fn list(&self) -> Vec<Running> {
+    pub fn list(&self, is_asked_for: impl Fn(&AppName) -> bool) -> Vec<Running> {
         let runs = self
             .slots
             .values()
+            .filter(|slot| is_asked_for(&slot.app))
             .filter_map(|slot| Some((slot, slot.run.as_ref()?)));
         runs.map(|(slot, run)| Running {
             app: slot.app.clone(),

@@ -287,7 +287,19 @@ impl KeeperLink {
     /// # Errors
     /// When the keeper does not answer.
     pub async fn list(&self) -> Result<List, KeeperError> {
-        match self.call(Request::List).await? {
+        self.listed(Request::List).await
+    }
+
+    /// As [`KeeperLink::list`], of one app alone: a node of many apps looks for each of them when it starts.
+    ///
+    /// # Errors
+    /// When the keeper does not answer.
+    pub async fn find(&self, app: &AppName) -> Result<List, KeeperError> {
+        self.listed(Request::Find { app: app.clone() }).await
+    }
+
+    async fn listed(&self, request: Request) -> Result<List, KeeperError> {
+        match self.call(request).await? {
             Reply::List(list) => Ok(list),
             _ => Err(KeeperError::Astray),
         }

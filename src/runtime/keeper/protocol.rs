@@ -75,6 +75,11 @@ pub enum Request {
     },
     /// Everything that runs and every exit that nobody acknowledged. Answered by [`Reply::List`].
     List,
+    /// As [`Request::List`], of one app alone.
+    Find {
+        /// Which app.
+        app: AppName,
+    },
     /// These exits are known and may be forgotten.
     Acknowledge {
         /// Whose exits.
@@ -144,7 +149,7 @@ pub enum Reply {
     Hello(Hello),
     /// Done, or begun where a push tells the end.
     Done,
-    /// To [`Request::List`].
+    /// To [`Request::List`] and [`Request::Find`].
     List(List),
     /// To [`Request::Stats`].
     Stats(Vec<TreeUsage>),

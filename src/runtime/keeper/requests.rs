@@ -86,11 +86,8 @@ impl Keeper {
             }
             Request::Kill { instance } => self.kill(&instance).map(|()| Reply::Done),
             Request::Signal { instance, signal } => self.signal(&instance, signal),
-            Request::List => Ok(Reply::List(List {
-                running: self.apps.list(),
-                exits: self.exits.iter().cloned().collect(),
-                exits_lost_count: self.exits_lost_count,
-            })),
+            Request::List => Ok(self.list(|_| true)),
+            Request::Find { app } => Ok(self.list(|one| *one == app)),
             Request::Acknowledge { instances } => {
                 self.acknowledge(instances);
                 Ok(Reply::Done)
@@ -148,6 +145,15 @@ impl Keeper {
             return Err(Refusal::Limits { faults });
         }
         Ok(Reply::NotInForce(faults))
+    }
+
+    fn list(&self, is_asked_for: impl Fn(&AppName) -> bool) -> Reply {
+        let exits = self.exits.iter().filter(|exit| is_asked_for(&exit.app));
+        Reply::List(List {
+            running: self.apps.list(&is_asked_for),
+            exits: exits.cloned().collect(),
+            exits_lost_count: self.exits_lost_count,
+        })
     }
 
     fn forget(&mut self, app: &AppName) -> Answer {
