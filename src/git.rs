@@ -23,14 +23,15 @@ mod settings;
 mod snapshot;
 mod transport;
 mod tree;
+mod walk;
 mod watch;
 
 pub use commit::Commit;
 pub use error::GitError;
 pub use fetch::Update;
 pub use folder::FolderTree;
-pub use history::{CHANGES_WALK_MAX, Change};
 pub use local::open_revision;
 pub use repository::GitRepository;
 pub use settings::{Deadlines, FETCH_BYTES_MAX, GitAuth, GitSettings};
 pub use tree::{CommitTree, FOLDER_ENTRIES_MAX};
+pub use walk::{CHANGES_WALK_MAX, Certainty, Change};

@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod logs;
 pub(crate) mod manual;
+pub(crate) mod origin;
 pub(crate) mod reconcile;
 pub(crate) mod show;
 pub(crate) mod streams;
@@ -42,6 +43,8 @@ pub(crate) struct NodeContext {
     pub events: Arc<dyn EventSink>,
     pub store: Store,
     pub telemetry: Telemetry,
+    /// Who changed which app last, as far as somebody asked.
+    pub origins: origin::Origins,
     /// Locked as long as the node lives.
     #[expect(dead_code, reason = "held for its lock")]
     pub data_dir: DataDir,

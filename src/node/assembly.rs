@@ -22,6 +22,7 @@ use crate::actors::store_watch::{self, StoreWatchArguments};
 use crate::actors::telemetry_router::Telemetry;
 use crate::control::door::{ControlDoor, DoorArguments};
 use crate::control::procedures::NodeContext;
+use crate::control::procedures::origin::Origins;
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
 use crate::rpc::procedures::ConfigValue;
@@ -155,6 +156,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         config_values: parts.config_values,
         store: parts.store,
         telemetry: parts.telemetry,
+        origins: Origins::default(),
         data_dir: parts.data_dir,
         root: std::sync::OnceLock::new(),
     });

@@ -14,6 +14,8 @@ mod cli_demo;
 mod cli_local;
 mod config_generated;
 mod config_layers;
+#[path = "../support/daemon_rig.rs"]
+mod daemon_rig;
 #[path = "../support/fake_daemon.rs"]
 mod fake_daemon;
 mod floors;
@@ -31,6 +33,7 @@ mod git_server_inetd;
 mod git_source;
 mod git_ssh;
 mod git_trees;
+mod git_why;
 mod keeper_abuse;
 mod keeper_death;
 mod keeper_identity;
