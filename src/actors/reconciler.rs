@@ -6,6 +6,7 @@
 mod ledger;
 mod orders;
 mod passes;
+mod told;
 
 use std::sync::Arc;
 

@@ -199,8 +199,12 @@ impl Keeping {
         };
         let is_ours = match &done {
             Err(GitError::Damaged { .. }) => true,
-            // Nothing went wrong on the way, and still gix stumbled: the pack that came, or one of ours.
-            Err(GitError::Broken { .. }) => watch.failure().is_none() && pack_count(&self.handle()) > 0,
+            // Nothing went wrong on the way, and still gix stumbled: the pack that came, or one of ours, or nothing is left
+            // of the clone.
+            Err(GitError::Broken { .. }) => {
+                let is_gone = !self.folder.current().join("objects/pack").is_dir();
+                watch.failure().is_none() && (is_gone || pack_count(&self.handle()) > 0)
+            }
             _ => false,
         };
         match done {

@@ -1,6 +1,6 @@
 //! The grammar of repository addresses. Total: every text gives an address or the rule that it breaks.
 
-use super::{Form, Parts, REPO_URL_BYTES_MAX, RepoScheme};
+use super::{Form, Parts, REPO_URL_BYTES_MAX, RepoScheme, RepoUrl};
 
 /// The longest host name in the DNS.
 const HOST_BYTES_MAX: usize = 253;
@@ -42,6 +42,14 @@ pub(super) fn parse(text: &str) -> Result<Parts, Refusal> {
             "it is neither a URL nor an absolute path (a relative path depends on where the daemon was started)",
         ),
     }
+}
+
+/// What is taken can be written down and taken again: encoding makes some addresses longer than they were given.
+pub(super) fn within_bounds(url: RepoUrl) -> Result<RepoUrl, Refusal> {
+    if url.reveal().len() > REPO_URL_BYTES_MAX {
+        return Err("it is longer than 2048 bytes when its special characters are encoded");
+    }
+    Ok(url)
 }
 
 fn by_scheme(scheme: &str, rest: &str) -> Result<Parts, Refusal> {

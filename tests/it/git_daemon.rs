@@ -56,7 +56,7 @@ async fn a_port_where_nobody_listens_is_unreachable() {
 }
 
 /// Accepts connections and never says a word.
-fn silent_port() -> u16 {
+pub fn silent_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

@@ -249,8 +249,8 @@ async fn a_proxy_is_used_if_it_is_configured() {
     assert_eq!(repository.update().await.unwrap_err().code(), "unreachable");
 }
 
-/// A certificate authority, and a server with its certificate for 127.0.0.1.
-fn tls(room: &Path) -> (std::path::PathBuf, Arc<rustls::ServerConfig>) {
+/// A certificate authority, and a server with its certificate for this name.
+pub fn tls(room: &Path, name: &str) -> (std::path::PathBuf, Arc<rustls::ServerConfig>) {
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
@@ -261,7 +261,7 @@ fn tls(room: &Path) -> (std::path::PathBuf, Arc<rustls::ServerConfig>) {
 
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -279,7 +279,7 @@ fn tls(room: &Path) -> (std::path::PathBuf, Arc<rustls::ServerConfig>) {
 #[tokio::test]
 async fn https_trusts_an_own_authority_and_nobody_else() {
     let source = Source::with(&[("a", "1")]);
-    let (ca_file, config) = tls(source.room.path());
+    let (ca_file, config) = tls(source.room.path(), "127.0.0.1");
     let server = HttpServer::start_tls(source.room.path(), config);
     let url = format!("https://127.0.0.1:{}/source", server.port);
 

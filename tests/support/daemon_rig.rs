@@ -45,7 +45,7 @@ impl DaemonRig {
         std::fs::write(self.config(), text).unwrap();
     }
 
-    fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.room.path().join("osier.toml")
     }
 
@@ -66,6 +66,19 @@ impl DaemonRig {
     /// The command that becomes the daemon.
     pub fn daemon(&self) -> Command {
         osier(&["--config", self.config().to_str().unwrap(), "daemon"])
+    }
+
+    /// The same, run by other programs that become it in the end.
+    pub fn daemon_under(&self, prefix: &[String]) -> Command {
+        let daemon = self.daemon();
+        let mut command = Command::new(&prefix[0]);
+        command
+            .args(&prefix[1..])
+            .arg(daemon.get_program())
+            .args(daemon.get_args());
+        command.env_clear();
+        command.envs(daemon.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
     }
 
     /// Starts a command that becomes the daemon and waits until it answers. Its log is kept over starts.

@@ -1,6 +1,5 @@
 //! The reconciler's state and its passes: decide by the ledger, then tell every app that has to hear something new.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,12 +8,13 @@ use tracing::debug;
 
 use super::ledger::{Accepted, Decision, Ledger, OperatorWords, Standing};
 use super::orders::{self, Order, OrderError, OrderReply, Report};
+use super::told::Told;
 use super::{ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::{AppReport, FirstLook};
 use crate::actors::apps::Apps;
 use crate::actors::node_board::{NodeBoard, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
-use crate::lifecycle::{Target, Want};
+use crate::lifecycle::Want;
 use crate::names::{AppName, CommitId};
 use crate::plan::{Action, Diff, Plan};
 use crate::source::folder::Folders;
@@ -25,7 +25,7 @@ use crate::telemetry::{Event, EventSink};
 /// How long somebody waits for a reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// Until every app was told its target.
+    /// Until every app has heard its target, so that its published state speaks of it.
     UntilTold,
     /// Until every app has settled: it runs as asked, is stopped, or has failed.
     UntilSettled,
@@ -67,7 +67,7 @@ pub(crate) struct Passes {
     cache: Option<SpecCache>,
     /// The newest commit that came while another one was being read.
     next: Option<(CommitFacts, bool)>,
-    told: BTreeMap<AppName, Target>,
+    told: Told,
     /// The plan of the newest commit, for those who ask how it went.
     newest: Plan,
     waiting: Vec<(Patience, RpcReplyPort<Report>)>,
@@ -88,7 +88,7 @@ impl Passes {
             ledger,
             cache: Some(SpecCache::default()),
             next: None,
-            told: BTreeMap::new(),
+            told: Told::default(),
             newest: Plan::default(),
             waiting: Vec::new(),
             is_pass_due: false,
@@ -284,12 +284,12 @@ impl Passes {
             .board
             .set_specs(|specs| specs.blocked.clone_from(&decision.blocked));
         for (name, target) in std::mem::take(&mut decision.targets) {
-            if self.told.get(&name).is_some_and(|told| is_same(told, &target)) {
+            if self.told.is(&name, &target) {
                 continue;
             }
             self.ledger.standings.entry(name.clone()).or_default().settled = false;
             self.services.apps.tell(&name, target.clone()).await;
-            self.told.insert(name, target);
+            self.told.tell(name, target);
         }
         decision
     }
@@ -307,14 +307,17 @@ impl Passes {
         let name = report.app.clone();
         if report.target.is_none() {
             // It has just started: another incarnation may have heard its target, this one has not.
-            if let Some(target) = self.told.get(&name) {
+            if let Some(target) = self.told.target(&name) {
                 self.services.apps.tell(&name, target.clone()).await;
             }
             return;
         }
+        if let Some(target) = &report.target {
+            self.told.heard(&name, target);
+        }
         let is_wanted_gone = self
             .told
-            .get(&name)
+            .target(&name)
             .is_some_and(|told| matches!(told.want, Want::Gone));
         if report.gone && is_wanted_gone {
             self.forget(&name).await;
@@ -332,7 +335,7 @@ impl Passes {
     async fn forget(&mut self, name: &AppName) {
         let standing = self.ledger.standings.remove(name);
         self.ledger.touched.remove(name);
-        self.told.remove(name);
+        self.told.forget(name);
         self.services.apps.end(name).await;
         if standing
             .and_then(|standing| standing.applied)
@@ -351,7 +354,7 @@ impl Passes {
         }
     }
 
-    /// Answers when every app was told its target, or when every app has settled.
+    /// Answers when every app has heard its target, or when every app has settled.
     pub fn settle(&mut self, patience: Patience, reply: RpcReplyPort<Report>) {
         self.waiting.push((patience, reply));
         self.answer_waiting();
@@ -367,7 +370,9 @@ impl Passes {
             .values()
             .all(|standing| standing.settled || standing.failed);
         let report = self.report();
-        let due = |(patience, _): &mut (Patience, _)| has_settled || *patience == Patience::UntilTold;
+        let have_heard = self.told.is_heard_by_all();
+        let due =
+            |(patience, _): &mut (Patience, _)| has_settled || have_heard && *patience == Patience::UntilTold;
         for (_, reply) in self.waiting.extract_if(.., due) {
             // Who asked may have gone; then nobody misses the answer.
             let _ = reply.send(report.clone());
@@ -477,21 +482,4 @@ fn action_app(action: &Action) -> &AppName {
         Action::Deploy(app) => &app.spec.name,
         Action::Upgrade { to, .. } | Action::Reconfigure { to, .. } => &to.spec.name,
     }
-}
-
-/// The same target as before? By digests: specs are large.
-fn is_same(told: &Target, target: &Target) -> bool {
-    let wants_same = match (&told.want, &target.want) {
-        (Want::Run(old), Want::Run(new)) => {
-            Arc::ptr_eq(old, new)
-                || (old.digest == new.digest && old.file == new.file && old.line == new.line)
-        }
-        (Want::Keep, Want::Keep) | (Want::Gone, Want::Gone) => true,
-        (Want::Run(_) | Want::Keep | Want::Gone, _) => false,
-    };
-    wants_same
-        && told.unmet == target.unmet
-        && told.error == target.error
-        && (told.suspended, told.manual) == (target.suspended, target.manual)
-        && told.commit == target.commit
 }

@@ -1,11 +1,14 @@
 //! `doctor`: what of the machine is there and what is missing, as the daemon sees it.
 
 use super::NodeContext;
+use crate::git::Tool;
 use crate::rpc::procedures::{Check, CheckState};
 
 /// Everything that the daemon can tell about its surroundings.
 pub(crate) fn checks(node: &NodeContext) -> Vec<Check> {
-    vec![unwinding(), user(node), data_dir(node), repository(node)]
+    let mut checks = vec![unwinding(), user(node), data_dir(node), repository(node)];
+    checks.extend(program(node));
+    checks
 }
 
 fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {
@@ -83,6 +86,19 @@ fn data_dir(node: &NodeContext) -> Check {
             Some("free space or mend the folder; it recovers by itself"),
         ),
     }
+}
+
+/// The program that the repository's address needs, where the daemon looks for it.
+fn program(node: &NodeContext) -> Option<Check> {
+    let url = &node.settings.repo.url;
+    let tool = Tool::needed_for(url)?;
+    Some(match tool.find() {
+        Some(place) => check(tool.name, CheckState::Good, place.display().to_string(), None),
+        None => {
+            let found = format!("not on the daemon's PATH; {url} needs it");
+            check(tool.name, CheckState::Bad, found, Some(&tool.remedy()))
+        }
+    })
 }
 
 fn repository(node: &NodeContext) -> Check {
