@@ -354,7 +354,7 @@ async fn see(services: &WatcherServices, is_first: bool) -> Result<Seen, GitErro
             Ok(commit) => (services.commits)(facts_of(commit), false),
             // It is known, but the clone with it is lost: it comes again with the fetch.
             Err(error) => {
-                warn!(%error, "the accepted commit is not in the clone and has to be fetched again")
+                warn!(%error, "the accepted commit is not in the clone and has to be fetched again");
             }
         }
     }

@@ -49,11 +49,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, login: Option<&str>) -> O
     seen.lock().unwrap().push(head[0].trim_end().to_owned());
     let given = head
         .iter()
-        .find_map(|line| {
-            line.to_ascii_lowercase()
-                .starts_with("proxy-authorization:")
-                .then_some(line)
-        })
+        .find(|line| line.to_ascii_lowercase().starts_with("proxy-authorization:"))
         .and_then(|line| line.split_once(": "))
         .map(|(_, value)| value.trim_end());
     if login.is_some() && given != login {
