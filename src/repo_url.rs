@@ -141,6 +141,8 @@ impl RepoUrl {
                     parse::percent_encode(password)
                 )
             }
+            // A login name of ssh is taken and given as it is written.
+            (Some(user), None) if self.0.scheme == RepoScheme::Ssh => format!("{user}@"),
             (Some(user), None) => format!("{}@", parse::percent_encode(user)),
             (None, _) => String::new(),
         };
@@ -233,7 +235,8 @@ impl FromStr for ProxyUrl {
 
     fn from_str(text: &str) -> Result<Self, RepoUrlError> {
         parse::parse_proxy(text)
-            .map(|parts| Self(RepoUrl(Arc::new(parts))))
+            .and_then(|parts| parse::within_bounds(RepoUrl(Arc::new(parts))))
+            .map(Self)
             .map_err(|why| RepoUrlError {
                 shown: parse::redact(text),
                 why,
@@ -246,7 +249,7 @@ impl FromStr for RepoUrl {
 
     fn from_str(text: &str) -> Result<Self, RepoUrlError> {
         parse::parse(text)
-            .map(|parts| Self(Arc::new(parts)))
+            .and_then(|parts| parse::within_bounds(Self(Arc::new(parts))))
             .map_err(|why| RepoUrlError {
                 shown: parse::redact(text),
                 why,

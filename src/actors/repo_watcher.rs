@@ -377,8 +377,13 @@ fn millis(begin: Instant) -> u64 {
 async fn see(services: &WatcherServices, is_first: bool) -> Result<Seen, GitError> {
     let clone = services.clone.get().await?;
     if is_first && let Some(accepted) = clone.accepted().await? {
-        let commit = clone.commit(accepted).await?;
-        (services.commits)(facts_of(commit), false);
+        match clone.commit(accepted).await {
+            Ok(commit) => (services.commits)(facts_of(commit), false),
+            // It is known, but the clone with it is lost: it comes again with the fetch.
+            Err(error) => {
+                warn!(%error, "the accepted commit is not in the clone and has to be fetched again");
+            }
+        }
     }
     let update = clone.update().await?;
     let (previous, is_fetched) = match &update {

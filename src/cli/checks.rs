@@ -7,6 +7,7 @@ use super::args::Globals;
 use super::commands::configuration;
 use super::outcome::Trouble;
 use crate::config::{Config, Surroundings};
+use crate::git::Tool;
 use crate::rpc::procedures::{Check, CheckState};
 
 /// The oldest kernel that has everything (pidfd_open came with 5.3, waiting on one with 5.4).
@@ -20,20 +21,15 @@ const OPEN_FILES_MIN: u64 = 4_096;
 pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check> {
     let surroundings = Surroundings::of_this_process();
     let config = configuration::read(globals.config.as_deref());
-    let url = config
+    let needed = config
         .as_ref()
-        .map(|config| config.repo.url.to_string())
-        .unwrap_or_default();
+        .ok()
+        .and_then(|config| Tool::needed_for(&config.repo.url));
     let mut checks = vec![
         daemon(unanswered),
         kernel(),
-        program(
-            "git",
-            &["--version"],
-            url.starts_with("file:") || url.starts_with('/'),
-            "repositories by file://",
-        ),
-        program("ssh", &["-V"], url.starts_with("ssh:"), "repositories by ssh://"),
+        program(Tool::GIT, &["--version"], needed, "repositories by file://"),
+        program(Tool::SSH, &["-V"], needed, "repositories by ssh://"),
         user(&surroundings, config.as_ref().ok()),
         unwinding(),
         open_files(),
@@ -119,8 +115,8 @@ fn kernel() -> Check {
     }
 }
 
-fn program(name: &str, question: &[&str], is_needed: bool, needed_for: &str) -> Check {
-    let mut command = Command::new(name);
+fn program(tool: Tool, question: &[&str], needed: Option<Tool>, needed_for: &str) -> Check {
+    let mut command = Command::new(tool.name);
     command.args(question).stdin(Stdio::null());
     match command.output() {
         Ok(output) => {
@@ -131,16 +127,16 @@ fn program(name: &str, question: &[&str], is_needed: bool, needed_for: &str) -> 
                 .next()
                 .unwrap_or_default()
                 .to_owned();
-            check(name, CheckState::Good, first, None)
+            check(tool.name, CheckState::Good, first, None)
         }
         Err(error) => {
-            let state = if is_needed {
+            let state = if needed == Some(tool) {
                 CheckState::Bad
             } else {
                 CheckState::Warning
             };
             let found = format!("cannot be run ({error}); it is needed for {needed_for}");
-            check(name, state, found, Some(&format!("install {name}, or use https")))
+            check(tool.name, state, found, Some(&tool.remedy()))
         }
     }
 }

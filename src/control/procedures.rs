@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod logs;
 pub(crate) mod manual;
+pub(crate) mod origin;
 pub(crate) mod reconcile;
 pub(crate) mod show;
 pub(crate) mod stopping;
@@ -47,6 +48,8 @@ pub(crate) struct NodeContext {
     pub events: Arc<dyn EventSink>,
     pub store: Store,
     pub telemetry: Telemetry,
+    /// Who changed which app last, as far as somebody asked.
+    pub origins: origin::Origins,
     /// Locked as long as the node lives, whoever still holds this.
     pub data_dir: Mutex<Option<DataDir>>,
     /// The configuration in force, for `config show`.

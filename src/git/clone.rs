@@ -121,8 +121,11 @@ impl CloneFolder {
         self.0.join("accepted")
     }
 
-    /// Puts a damaged clone out of the way; only the last one is kept.
+    /// Puts a damaged clone out of the way, if anything is left of it; only the last one is kept.
     pub(super) fn set_aside(&self) -> Result<(), GitError> {
+        if !self.current().exists() {
+            return Ok(());
+        }
         remove_all(&self.damaged())?;
         rename(&self.current(), &self.damaged())
     }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::tool::Tool;
 use crate::names::{BranchName, CommitId};
 use crate::repo_url::{RepoUrl, RepoUrlError};
 use crate::specs::tree::TreeError;
@@ -176,14 +177,12 @@ pub enum GitError {
         reason: String,
     },
     /// A program that this kind of address needs is not installed.
-    #[error("{url} needs the program `{tool}`, which is not installed (Debian package: {package})")]
+    #[error("{url} needs the program `{}`, which is not there: {}", tool.name, tool.remedy())]
     ToolMissing {
         /// Where.
         url: RepoUrl,
         /// The program.
-        tool: &'static str,
-        /// The package that brings it.
-        package: &'static str,
+        tool: Tool,
     },
     /// No space left, or the quota is used up.
     #[error("no space left for {}", path.display())]

@@ -15,10 +15,11 @@ use super::clone::{
 use super::commit::Commit;
 use super::error::GitError;
 use super::fetch::{Contact, Reach, Step, Update};
-use super::history::{Change, Relation, Walk, relation};
+use super::history::{Relation, relation};
 use super::settings::GitSettings;
 use super::transport::HttpClient;
 use super::tree::{CommitTree, root_of};
+use super::walk::{Change, Walk};
 use super::watch::Watch;
 use crate::names::CommitId;
 
@@ -99,7 +100,7 @@ impl Keeping {
         path: &str,
         count_max: usize,
     ) -> Result<Vec<Change>, GitError> {
-        self.walk(commit, path, |walk| walk.changes(count_max))
+        self.walk(commit, path, |walk, start| walk.changes(start, count_max))
     }
 
     pub(super) fn change_of_line(
@@ -108,22 +109,19 @@ impl Keeping {
         path: &str,
         line: usize,
     ) -> Result<Option<Change>, GitError> {
-        self.walk(commit, path, |walk| walk.change_of_line(line))
+        self.walk(commit, path, |walk, start| walk.change_of_line(start, line))
     }
 
     fn walk<T>(
         &self,
         commit: &CommitId,
         path: &str,
-        read: impl FnOnce(&Walk<'_>) -> Result<T, GitError>,
+        read: impl FnOnce(&Walk<'_>, gix::ObjectId) -> Result<T, GitError>,
     ) -> Result<T, GitError> {
         let mut repository = self.handle();
         repository.object_cache_size_if_unset(WALK_CACHE_BYTES);
-        self.noticing(read(&Walk {
-            repository: &repository,
-            start: git_id(commit)?,
-            path,
-        }))
+        let walk = Walk::over(&repository, path);
+        self.noticing(read(&walk, git_id(commit)?))
     }
 
     /// Damage that a reader meets is mended by the next update.
@@ -201,8 +199,12 @@ impl Keeping {
         };
         let is_ours = match &done {
             Err(GitError::Damaged { .. }) => true,
-            // Nothing went wrong on the way, and still gix stumbled: the pack that came, or one of ours.
-            Err(GitError::Broken { .. }) => watch.failure().is_none() && pack_count(&self.handle()) > 0,
+            // Nothing went wrong on the way, and still gix stumbled: the pack that came, or one of ours, or nothing is left
+            // of the clone.
+            Err(GitError::Broken { .. }) => {
+                let is_gone = !self.folder.current().join("objects/pack").is_dir();
+                watch.failure().is_none() && (is_gone || pack_count(&self.handle()) > 0)
+            }
             _ => false,
         };
         match done {

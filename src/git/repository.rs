@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::commit::Commit;
 use super::error::GitError;
 use super::fetch::Update;
-use super::history::Change;
 use super::keeping::Keeping;
 use super::settings::GitSettings;
 use super::tree::CommitTree;
+use super::walk::Change;
 use super::watch::Watch;
 use crate::names::CommitId;
 
@@ -35,6 +35,8 @@ struct Shared {
     keeping: Keeping,
     network: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    /// One walk through history at a time, so that curiosity never takes the place of a reconcile.
+    walks: Arc<Semaphore>,
     /// The network operation that runs was given up by whoever waited for it.
     is_abandoned: Arc<AtomicBool>,
 }
@@ -54,6 +56,7 @@ impl GitRepository {
             keeping: Keeping::open(settings, folder)?,
             network: Arc::new(Semaphore::new(1)),
             reads: Arc::new(Semaphore::new(LOCAL_READS_MAX)),
+            walks: Arc::new(Semaphore::new(1)),
             is_abandoned: Arc::default(),
         })))
     }
@@ -149,7 +152,7 @@ impl GitRepository {
         path: String,
         count_max: usize,
     ) -> Result<Vec<Change>, GitError> {
-        self.read(move |keeping| keeping.changes(&commit, &path, count_max))
+        self.walk(move |keeping| keeping.changes(&commit, &path, count_max))
             .await
     }
 
@@ -164,7 +167,7 @@ impl GitRepository {
         path: String,
         line: usize,
     ) -> Result<Option<Change>, GitError> {
-        self.read(move |keeping| keeping.change_of_line(&commit, &path, line))
+        self.walk(move |keeping| keeping.change_of_line(&commit, &path, line))
             .await
     }
 
@@ -178,9 +181,25 @@ impl GitRepository {
         &self,
         work: impl FnOnce(&Keeping) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
-        let permit = self.0.reads.clone().acquire_owned().await;
+        self.local("git-read", &self.0.reads, work).await
+    }
+
+    async fn walk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Keeping) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        self.local("git-walk", &self.0.walks, work).await
+    }
+
+    async fn local<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce(&Keeping) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let permit = turns.clone().acquire_owned().await;
         let shared = self.0.clone();
-        on_thread("git-read", move || {
+        on_thread(name, move || {
             let _permit = permit;
             work(&shared.keeping)
         })

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::error::GitError;
 use super::settings::GitSettings;
-use crate::repo_url::RepoUrl;
+use crate::repo_url::{ProxyUrl, RepoUrl};
 
 /// The most that a server may send before the pack: capabilities and references (a million take about 60 MB).
 const REFS_BYTES_MAX: u64 = 64 << 20;
@@ -21,6 +21,8 @@ const REFS_BYTES_MAX: u64 = 64 << 20;
 /// Watches over one operation. Shared between the thread that carries it out and the future that waits for it.
 pub(super) struct Watch {
     pub(super) url: RepoUrl,
+    /// What stands between us and the server.
+    pub(super) proxy: Option<ProxyUrl>,
     started_at: Instant,
     connect: Duration,
     idle: Duration,
@@ -47,6 +49,7 @@ impl Watch {
             io::pipe().map_err(|error| GitError::io("open", std::path::Path::new("a pipe"), &error))?;
         Ok(Self {
             url: settings.url.clone(),
+            proxy: settings.proxy.clone(),
             started_at: Instant::now(),
             connect: settings.deadlines.connect,
             idle: settings.deadlines.idle,

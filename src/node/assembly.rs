@@ -23,6 +23,7 @@ use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherS
 use crate::actors::store_watch::{self, StoreWatchArguments};
 use crate::actors::telemetry_router::Telemetry;
 use crate::control::door::{ControlDoor, DoorArguments};
+use crate::control::procedures::origin::Origins;
 use crate::control::procedures::{NodeContext, stopping};
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
@@ -169,6 +170,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         config_values: parts.config_values,
         store: parts.store,
         telemetry: parts.telemetry,
+        origins: Origins::default(),
         data_dir: std::sync::Mutex::new(Some(parts.data_dir)),
         root: std::sync::OnceLock::new(),
     });

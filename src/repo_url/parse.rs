@@ -1,6 +1,6 @@
 //! The grammar of repository addresses. Total: every text gives an address or the rule that it breaks.
 
-use super::{Form, Parts, REPO_URL_BYTES_MAX, RepoScheme};
+use super::{Form, Parts, REPO_URL_BYTES_MAX, RepoScheme, RepoUrl};
 
 /// The longest host name in the DNS.
 const HOST_BYTES_MAX: usize = 253;
@@ -27,11 +27,8 @@ pub(super) fn parse(text: &str) -> Result<Parts, Refusal> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return by_scheme(scheme, rest);
     }
-    if text
-        .split(['/', '@'])
-        .next()
-        .is_some_and(|head| head.contains("::"))
-    {
+    let behind_login = text.split_once('@').map_or(text, |(_, rest)| rest);
+    if names_helper(text) || names_helper(behind_login) {
         return Err(
             "`name::` asks git for a transport helper, which runs commands; use file, https, http, ssh or git",
         );
@@ -42,6 +39,21 @@ pub(super) fn parse(text: &str) -> Result<Parts, Refusal> {
             "it is neither a URL nor an absolute path (a relative path depends on where the daemon was started)",
         ),
     }
+}
+
+/// As git finds one: what may be a scheme, and two colons.
+fn names_helper(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        .starts_with("::")
+}
+
+/// What is taken can be written down and taken again: encoding makes some addresses longer than they were given.
+pub(super) fn within_bounds(url: RepoUrl) -> Result<RepoUrl, Refusal> {
+    // One byte is left for the path that a proxy's address gets while it is parsed.
+    if url.reveal().len() >= REPO_URL_BYTES_MAX {
+        return Err("it is longer than 2047 bytes when its special characters are encoded");
+    }
+    Ok(url)
 }
 
 fn by_scheme(scheme: &str, rest: &str) -> Result<Parts, Refusal> {
@@ -123,15 +135,22 @@ fn local(path: String, form: Form) -> Result<Parts, Refusal> {
 
 /// `[user@]host:path`, which is ssh. `None` where the text has no such form.
 fn scp_like(text: &str) -> Result<Option<Parts>, Refusal> {
-    let (login, path) = match bracketed_colon(text).or_else(|| text.split_once(':')) {
-        Some((login, path)) if !login.contains('/') => (login, path),
-        Some(_) | None => return Ok(None),
+    let (user, rest) = match text.split_once('@') {
+        Some((user, rest)) if !user.contains(['/', ':']) => (Some(user), rest),
+        Some(_) | None => (None, text),
     };
-    let (user, host) = match login.rsplit_once('@') {
-        Some((user, host)) => (Some(checked_ssh_user(user)?), host),
-        None => (None, login),
+    let split = match rest.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:"),
+        None => rest.split_once(':'),
     };
-    let host = checked_host(host.trim_start_matches('[').trim_end_matches(']'))?;
+    let Some((host, path)) = split.filter(|(host, _)| !host.contains('/')) else {
+        return Ok(None);
+    };
+    if rest.starts_with('[') && !host.contains(':') {
+        return Err("what stands in brackets is no IPv6 address");
+    }
+    let user = user.map(checked_ssh_user).transpose()?;
+    let host = checked_host(host)?;
     if path.is_empty() {
         return Err("the path is missing");
     }
@@ -155,13 +174,6 @@ fn scp_like(text: &str) -> Result<Option<Parts>, Refusal> {
         path: path.to_owned(),
         form: Form::ScpLike,
     }))
-}
-
-fn bracketed_colon(text: &str) -> Option<(&str, &str)> {
-    let close = text.find("]:")?;
-    text.contains('[')
-        .then(|| text.split_at(close + 1))
-        .map(|(login, rest)| (login, rest.trim_start_matches(':')))
 }
 
 fn userinfo_of(scheme: RepoScheme, info: &str) -> Result<(Option<String>, Option<String>), Refusal> {

@@ -76,6 +76,7 @@ fn every_allowed_form_is_understood() {
         ),
         ("forge:a", RepoScheme::Ssh, Some("forge"), Some(22), "a"),
         ("git@[::1]:a", RepoScheme::Ssh, Some("::1"), Some(22), "a"),
+        ("[::1]:a", RepoScheme::Ssh, Some("::1"), Some(22), "a"),
         (
             "git://127.0.0.1:9999/x",
             RepoScheme::Git,
@@ -102,6 +103,10 @@ fn everything_that_could_reach_a_command_line_is_refused() {
         "ext::sh -c 'touch /tmp/x' //",
         "fd::17",
         "testgit::/srv/x",
+        "git@ext::sh -c id",
+        "ext]::sh -c id",
+        "[ext]::sh -c id",
+        "[::1:a",
         "ssh://-oProxyCommand=x/y",
         "ssh://-o@host/y",
         "ssh://git@-host/y",

@@ -8,7 +8,7 @@ use super::Procedure;
 use crate::names::{AppName, CommitId, Version};
 use crate::plan::Diff;
 use crate::specs::DesiredApp;
-use crate::specs::desired::CommitFacts;
+use crate::status::origin::Origin;
 use crate::status::{AppState, NodeStatus, Usage};
 use crate::telemetry::EventRecord;
 
@@ -188,8 +188,9 @@ pub struct AppDetails {
     pub dropped_output_bytes: u64,
     /// The newest events about it, newest first.
     pub events: Vec<EventRecord>,
-    /// The commit that last touched it.
-    pub commit: Option<CommitFacts>,
+    /// Who changed it last, and where.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// The same paragraph as [`Why`].
     pub why: String,
 }

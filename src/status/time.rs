@@ -7,6 +7,18 @@ pub fn rfc3339(at_ms: u64) -> String {
     jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| "?".to_owned(), |at| format!("{at:.3}"))
 }
 
+/// A length of time as people say it: one unit, rounded down.
+#[must_use]
+pub fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{} s", ms / 1_000),
+        60_000..3_600_000 => format!("{} min", ms / 60_000),
+        3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
+        86_400_000.. => format!("{} d", ms / 86_400_000),
+    }
+}
+
 /// For `#[serde(with)]`: a number of milliseconds since the epoch that others read as RFC 3339.
 pub(crate) mod as_rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -1,11 +1,12 @@
 //! `osier why`: one paragraph that says where an app comes from, why it is as it is, and what happens next. Pure.
 
-use crate::names::{AppName, Version};
+use crate::names::{AppName, Version, shown};
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
 use crate::specs::app_spec::{Restart, RestartPolicy};
-use crate::specs::desired::CommitFacts;
 use crate::specs::values::Span;
+use crate::status::origin::Origin;
+use crate::status::time::span;
 use crate::status::{AppState, HealthState, RunState, SyncState};
 
 /// What the paragraph is made from.
@@ -17,8 +18,8 @@ pub struct WhyFacts<'a> {
     pub desired: Option<&'a DesiredApp>,
     /// What runs, or ran last.
     pub applied: Option<&'a DesiredApp>,
-    /// The commit that last touched what is asked for.
-    pub commit: Option<&'a CommitFacts>,
+    /// Who changed what is asked for (or its mistake, or its absence) last.
+    pub origin: Option<&'a Origin>,
     /// The app's ends, newest first.
     pub exits: &'a [PastExit],
     /// The last lines of its output, oldest first, escaped.
@@ -49,12 +50,15 @@ impl WhyFacts<'_> {
         if self.state.sync == SyncState::Error {
             let error = self.state.last_error.as_ref()?;
             let place = match (&error.file, error.line) {
+                // A mistake of the repository's reading has its place in its message.
+                (Some(file), _) if error.message.starts_with(file.as_str()) => String::new(),
                 (Some(file), Some(line)) if line > 0 => format!("{file}:{line}: "),
                 (Some(file), _) => format!("{file}: "),
                 (None, _) => String::new(),
             };
             return Some(format!(
-                "The spec of {app} has a mistake: {place}{}.",
+                "The spec of {app} has a mistake{}: {place}{}.",
+                self.since(None),
                 unstopped(&error.message)
             ));
         }
@@ -62,27 +66,37 @@ impl WhyFacts<'_> {
             return Some(if self.state.manual {
                 format!("{app} was changed by hand, beside git.")
             } else {
-                format!("Git does not ask for {app}.")
+                format!("Git does not ask for {app}{}.", self.since(None))
             });
         };
         let version = &desired.spec.version;
         if self.state.manual {
             return Some(format!("{app} should run {version}: by hand, beside git."));
         }
-        let place = format!("{}:{}", desired.file, desired.line);
-        Some(match self.commit {
-            Some(commit) => format!(
-                "{app} should run {version} since {} \"{}\" ({}, {} ago, {place}).",
-                commit.id.short(),
-                commit.subject,
-                commit.author,
-                age(
-                    self.now_ms,
-                    u64::try_from(commit.time).unwrap_or(0).saturating_mul(1_000)
-                ),
-            ),
-            None => format!("{app} should run {version} ({place})."),
-        })
+        let spec = format!("{}:{}", desired.file, desired.line);
+        let Some(origin) = self.origin else {
+            return Some(format!("{app} should run {version} ({spec})."));
+        };
+        if let Some(unknown) = &origin.unknown {
+            return Some(format!(
+                "{app} should run {version} ({spec}); who changed it last is not known: {unknown}."
+            ));
+        }
+        let changed = match origin.line {
+            Some(line) => format!("{}:{line}", shown(&origin.file)),
+            None if origin.file == desired.file => spec,
+            None => shown(&origin.file),
+        };
+        Some(format!(
+            "{app} should run {version}{}.",
+            self.since(Some(&changed))
+        ))
+    }
+
+    /// ` since 1a2b3c4 "subject" (author, 2 min ago, …)`, as far as that is known.
+    fn since(&self, place: Option<&str>) -> String {
+        let words = self.origin.and_then(|origin| origin.words(self.now_ms, place));
+        words.map_or_else(String::new, |words| format!(" since {words}"))
     }
 
     /// How it is, and why.
@@ -313,17 +327,6 @@ fn millis(at: &str) -> Option<u64> {
 
 fn age(now_ms: u64, at_ms: u64) -> String {
     span(now_ms.saturating_sub(at_ms))
-}
-
-/// A length of time as people say it: one unit, rounded down.
-fn span(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..60_000 => format!("{} s", ms / 1_000),
-        60_000..3_600_000 => format!("{} min", ms / 60_000),
-        3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
-        86_400_000.. => format!("{} d", ms / 86_400_000),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use osier::git::GitRepository;
+use osier::git::{Certainty, GitRepository};
 
 use crate::git_source::{Source, settings};
 
@@ -23,8 +23,20 @@ async fn the_commits_that_changed_a_folder_are_found_newest_first() {
         .unwrap();
     let ids: Vec<_> = changes.iter().map(|change| change.commit.id.clone()).collect();
     assert_eq!(ids, [web_file.clone(), web.clone(), first.clone()]);
-    assert!(changes.iter().all(|change| change.is_exact));
+    assert!(changes.iter().all(|change| change.certainty == Certainty::Exact));
     assert_eq!(changes[0].commit.subject, "web file");
+    let places: Vec<_> = changes
+        .iter()
+        .map(|change| (change.file.as_str(), change.line))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("apps/web/files/x", None),
+            ("apps/web/app.yaml", Some(1)),
+            ("apps/web/app.yaml", None)
+        ]
+    );
     let newest = repository
         .changes(head.clone(), "apps/web/app.yaml".to_owned(), 1)
         .await
@@ -43,7 +55,7 @@ async fn the_commits_that_changed_a_folder_are_found_newest_first() {
     let removal = source.commit("no db", &[]);
     let head = repository.update().await.unwrap().head().clone();
     let changes = repository.changes(head, "apps/db".to_owned(), 1).await.unwrap();
-    assert_eq!(changes[0].commit.id, removal);
+    assert_eq!((&changes[0].commit.id, changes[0].line), (&removal, None));
 }
 
 #[tokio::test]
@@ -96,13 +108,55 @@ async fn a_shallow_clone_says_that_it_does_not_know() {
         .unwrap();
     let head = repository.update().await.unwrap().head().clone();
     let changes = repository.changes(head.clone(), "a".to_owned(), 5).await.unwrap();
-    assert_eq!((changes.len(), changes[0].is_exact), (1, false));
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].certainty, Certainty::OlderThanFetched);
     let change = repository
         .change_of_line(head, "a".to_owned(), 1)
         .await
         .unwrap()
         .unwrap();
-    assert!(!change.is_exact);
+    assert_eq!(change.certainty, Certainty::OlderThanFetched);
+}
+
+#[tokio::test]
+async fn the_line_that_a_commit_changed_is_told_with_it() {
+    let source = Source::with(&[("apps/web/app.yaml", "name: web\nversion: 1\nenv:\n  X: 1\n")]);
+    source.commit(
+        "env",
+        &[("apps/web/app.yaml", "name: web\nversion: 1\nenv:\n  X: 2\n")],
+    );
+    let repository = source.open().await;
+    let head = repository.update().await.unwrap().head().clone();
+    let changes = repository.changes(head, "apps/web".to_owned(), 1).await.unwrap();
+    assert_eq!(
+        (changes[0].file.as_str(), changes[0].line),
+        ("apps/web/app.yaml", Some(4))
+    );
+}
+
+#[tokio::test]
+async fn what_lies_very_far_back_is_not_known_rather_than_waited_for() {
+    let source = Source::with(&[("old", "1"), ("a", "1")]);
+    let script: String = (0..1_100)
+        .map(|at| {
+            let from = if at == 0 { "from refs/heads/main^0\n" } else { "" };
+            let time = 1_700_001_000 + at;
+            format!("commit refs/heads/main\ncommitter A <a@b> {time} +0000\ndata 1\nx{from}\n")
+        })
+        .collect();
+    source.git_with_input(&["fast-import", "--quiet"], Some(script.as_bytes()));
+    let repository = source.open().await;
+    let head = repository.update().await.unwrap().head().clone();
+    let changes = repository
+        .changes(head.clone(), "old".to_owned(), 1)
+        .await
+        .unwrap();
+    assert_eq!(changes[0].certainty, Certainty::OlderThanWalked);
+    let line = repository
+        .change_of_line(head, "old".to_owned(), 1)
+        .await
+        .unwrap();
+    assert_eq!(line.unwrap().certainty, Certainty::OlderThanWalked);
 }
 
 #[tokio::test]

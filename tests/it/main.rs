@@ -18,6 +18,8 @@ mod cli_node;
 mod cli_reach;
 mod config_generated;
 mod config_layers;
+#[path = "../support/daemon_rig.rs"]
+mod daemon_rig;
 mod docs_commands;
 mod embed_node;
 mod embed_processes;
@@ -26,11 +28,16 @@ mod fake_daemon;
 mod floors;
 mod fuzz_frames;
 mod fuzz_specs;
+mod fuzz_urls;
+mod git_conformance;
 mod git_daemon;
 mod git_damage;
 mod git_file;
 mod git_history;
 mod git_http;
+mod git_node;
+mod git_proxy;
+mod git_secrets;
 #[path = "../support/git_server_http.rs"]
 mod git_server_http;
 #[path = "../support/git_server_inetd.rs"]
@@ -38,7 +45,11 @@ mod git_server_inetd;
 #[path = "../support/git_source.rs"]
 mod git_source;
 mod git_ssh;
+mod git_tools;
 mod git_trees;
+mod git_why;
+#[path = "../support/http_proxy.rs"]
+mod http_proxy;
 mod keeper_abuse;
 mod keeper_death;
 mod keeper_identity;

@@ -45,6 +45,7 @@ pub struct Seen {
     pub method: String,
     pub target: String,
     pub authorization: Option<String>,
+    pub at: std::time::Instant,
 }
 
 pub struct HttpServer {
@@ -268,6 +269,7 @@ fn read_request(stream: &mut BufReader<Box<dyn Stream>>) -> Option<Request> {
             method,
             target,
             authorization: None,
+            at: std::time::Instant::now(),
         },
         headers,
         body: Vec::new(),

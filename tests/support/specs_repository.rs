@@ -29,6 +29,11 @@ impl Specs {
         format!("file://{}/specs.git", self.folder.path().display())
     }
 
+    /// The bare repository that nodes fetch from.
+    pub fn bare(&self) -> PathBuf {
+        self.folder.path().join("specs.git")
+    }
+
     fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }

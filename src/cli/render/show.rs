@@ -9,6 +9,7 @@ use super::{apps, events, states};
 use crate::plan::changes::changes;
 use crate::rpc::procedures::AppDetails;
 use crate::status::Usage;
+use crate::status::origin::Origin;
 
 /// States, desired beside current, use, ends, last words, last events.
 pub(crate) fn app(look: &Look, details: &AppDetails) -> String {
@@ -31,14 +32,8 @@ pub(crate) fn app(look: &Look, details: &AppDetails) -> String {
     if let Some(desired) = &details.desired {
         page.line("spec", &format!("{}:{}", escape(&desired.file), desired.line));
     }
-    if let Some(commit) = &details.commit {
-        let words = format!(
-            "{} \"{}\" by {}",
-            commit.id.short(),
-            escape(&commit.subject),
-            escape(&commit.author)
-        );
-        page.line("commit", &words);
+    if let Some(origin) = &details.origin {
+        page.line("changed", &changed(look, origin));
     }
     if !state.isolation.is_empty() {
         page.line("runs as", &process(look, details));
@@ -143,6 +138,18 @@ impl Page<'_> {
             self.text.push_str(&format!("  {line}"));
         }
     }
+}
+
+/// Who changed it last, and where.
+fn changed(look: &Look, origin: &Origin) -> String {
+    let place = match origin.line {
+        Some(line) => format!("{}:{line}", origin.file),
+        None => origin.file.clone(),
+    };
+    let now_ms = u64::try_from(look.now_ms).unwrap_or_default();
+    let words = origin.words(now_ms, Some(&place));
+    let words = words.or_else(|| origin.unknown.as_ref().map(|why| format!("not known: {why}")));
+    escape(&words.unwrap_or_default()).into_owned()
 }
 
 fn process(look: &Look, details: &AppDetails) -> String {

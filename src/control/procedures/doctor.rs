@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::NodeContext;
+use crate::git::Tool;
 use crate::rpc::procedures::{Check, CheckState};
 use crate::runtime::Ability;
 
@@ -14,6 +15,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Everything that the daemon can tell about its surroundings.
 pub(crate) async fn checks(node: &NodeContext) -> Vec<Check> {
     let mut checks = vec![unwinding(), user(node), data_dir(node), repository(node)];
+    checks.extend(program(node));
     for (name, runtime) in node.apps.runtimes() {
         checks.extend(match timeout(ANSWER_MAX, runtime.abilities()).await {
             Ok(abilities) => abilities.into_iter().map(ability).collect(),
@@ -113,6 +115,19 @@ fn data_dir(node: &NodeContext) -> Check {
             Some("free space or mend the folder; it recovers by itself"),
         ),
     }
+}
+
+/// The program that the repository's address needs, where the daemon looks for it.
+fn program(node: &NodeContext) -> Option<Check> {
+    let url = &node.settings.repo.url;
+    let tool = Tool::needed_for(url)?;
+    Some(match tool.find() {
+        Some(place) => check(tool.name, CheckState::Good, place.display().to_string(), None),
+        None => {
+            let found = format!("not on the daemon's PATH; {url} needs it");
+            check(tool.name, CheckState::Bad, found, Some(&tool.remedy()))
+        }
+    })
 }
 
 fn repository(node: &NodeContext) -> Check {

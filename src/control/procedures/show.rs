@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use super::NodeContext;
+use super::{NodeContext, origin};
 use crate::actors::board::Posted;
-use crate::actors::repo_watcher::facts_of;
 use crate::clock::now_ms;
 use crate::names::AppName;
-use crate::names::CommitId;
 use crate::rpc::RpcError;
 use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply};
 use crate::specs::DesiredApp;
-use crate::specs::desired::CommitFacts;
 use crate::status::AppState;
+use crate::status::origin::Origin;
 use crate::status::why::{self, WhyFacts};
 use crate::store::EventQuery;
 use crate::telemetry::EventRecord;
@@ -32,7 +30,7 @@ pub(crate) async fn app(node: &Arc<NodeContext>, request: AppRequest) -> Result<
         state: AppState::clone(&facts.posted.state),
         exits: facts.exits,
         last_words: facts.last_words,
-        commit: facts.commit,
+        origin: facts.origin,
     })
 }
 
@@ -49,7 +47,7 @@ struct Facts {
     desired: Option<Arc<DesiredApp>>,
     exits: Vec<PastExit>,
     last_words: Vec<LogLine>,
-    commit: Option<CommitFacts>,
+    origin: Option<Origin>,
     held_until_ms: Option<u64>,
 }
 
@@ -61,11 +59,7 @@ impl Facts {
             .desired
             .as_ref()
             .and_then(|desired| desired.apps.get(name).cloned());
-        let commit = match posted.state.commit.clone() {
-            Some(id) if specs.accepted.as_ref().is_some_and(|accepted| accepted.id == id) => specs.accepted,
-            Some(id) => commit_facts(node, id).await,
-            None => None,
-        };
+        let origin = origin::of(node, name, &posted, desired.as_deref()).await;
         let (reader, app) = (node.clone(), name.clone());
         let last_words = tokio::task::spawn_blocking(move || super::logs::last_words(&reader, &app));
         Ok(Self {
@@ -80,7 +74,7 @@ impl Facts {
             held_until_ms: node.node_board.held_until_ms(name),
             posted,
             desired,
-            commit,
+            origin,
         })
     }
 
@@ -90,19 +84,13 @@ impl Facts {
             state: &self.posted.state,
             desired: self.desired.as_deref(),
             applied: self.posted.record.applied.as_deref(),
-            commit: self.commit.as_ref(),
+            origin: self.origin.as_ref(),
             exits: &self.exits,
             last_words: &last_words,
             held_until_ms: self.held_until_ms,
             now_ms: now_ms(),
         })
     }
-}
-
-/// An older commit's facts, if the clone still has them.
-async fn commit_facts(node: &NodeContext, id: CommitId) -> Option<CommitFacts> {
-    let clone = node.clone.get().await.ok()?;
-    clone.commit(id).await.ok().map(facts_of)
 }
 
 /// So many events are shown.

@@ -202,6 +202,9 @@ fn send(client: &reqwest::Client, request: reqwest::Request, watch: &Watch) -> i
     }
 }
 
+/// A proxy's 407 to a CONNECT, in hyper's words.
+const PROXY_WANTS_LOGIN: &str = "tunnel error: proxy authorization required";
+
 /// What a request that got no answer failed of.
 fn explain(error: &reqwest::Error, watch: &Watch) -> GitError {
     let url = watch.url.clone();
@@ -219,7 +222,17 @@ fn explain(error: &reqwest::Error, watch: &Watch) -> GitError {
             after: watch.connect_wait(),
         };
     }
+    // The HTTP library has no type for this; the text is its own, not the proxy's.
+    if reason == PROXY_WANTS_LOGIN {
+        let reason = format!("{reason}; see `sources.proxy`");
+        return GitError::Unauthorized { url, reason };
+    }
     if error.is_connect() {
+        let by = watch
+            .proxy
+            .as_ref()
+            .map(|proxy| format!(" (by the proxy {proxy})"));
+        let reason = format!("{reason}{}", by.unwrap_or_default());
         return GitError::Unreachable { url, reason };
     }
     GitError::Broken { url, reason }

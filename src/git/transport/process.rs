@@ -23,6 +23,7 @@ use super::polled::{Polled, ready};
 use super::{AnyTransport, PROTOCOL};
 use crate::git::error::{GitError, said};
 use crate::git::settings::GitSettings;
+use crate::git::tool::Tool;
 use crate::git::watch::Watch;
 use crate::repo_url::RepoUrl;
 
@@ -34,7 +35,7 @@ const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// Which program it is: they word their errors differently.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Tool {
+pub(super) enum Speaker {
     UploadPack,
     Ssh,
 }
@@ -56,7 +57,7 @@ pub(super) fn upload_pack(settings: &GitSettings, watch: &Arc<Watch>) -> Result<
     command.env("MALLOC_TOP_PAD_", "4194304");
     command.env("MALLOC_MMAP_THRESHOLD_", "4194304");
     command.env("GIT_PROTOCOL", "version=2");
-    ProcessTransport::spawn(command, Tool::UploadPack, &settings.url, watch)
+    ProcessTransport::spawn(command, Speaker::UploadPack, &settings.url, watch)
 }
 
 /// Only what a program needs to be found and to speak English; none of `GIT_*`, no configuration but our own.
@@ -85,7 +86,7 @@ pub(super) struct ProcessTransport {
 impl ProcessTransport {
     pub(super) fn spawn(
         mut command: Command,
-        tool: Tool,
+        speaker: Speaker,
         url: &RepoUrl,
         watch: &Arc<Watch>,
     ) -> Result<AnyTransport, GitError> {
@@ -93,7 +94,9 @@ impl ProcessTransport {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| tool.cannot_start(url, &error))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| speaker.cannot_start(url, &error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -105,7 +108,7 @@ impl ProcessTransport {
         let program = Program {
             child,
             stderr,
-            tool,
+            speaker,
             watch: watch.clone(),
         };
         let cannot_poll = |error: io::Error| GitError::Broken {
@@ -185,7 +188,7 @@ impl Read for ProgramOutput {
 struct Program {
     child: Child,
     stderr: ChildStderr,
-    tool: Tool,
+    speaker: Speaker,
     watch: Arc<Watch>,
 }
 
@@ -203,7 +206,7 @@ impl Program {
         };
         match status {
             Some(status) if status.success() => Ok(()),
-            Some(_) | None => Err(self.watch.fail(self.tool.explain(&self.watch.url, &text))),
+            Some(_) | None => Err(self.watch.fail(self.speaker.explain(&self.watch.url, &text))),
         }
     }
 
@@ -245,20 +248,19 @@ impl Drop for Program {
     }
 }
 
-impl Tool {
+impl Speaker {
     fn cannot_start(self, url: &RepoUrl, error: &io::Error) -> GitError {
-        let (tool, package) = match self {
-            Self::UploadPack => ("git", "git"),
-            Self::Ssh => ("ssh", "openssh-client"),
+        let tool = match self {
+            Self::UploadPack => Tool::GIT,
+            Self::Ssh => Tool::SSH,
         };
         if error.kind() == io::ErrorKind::NotFound {
             return GitError::ToolMissing {
                 url: url.clone(),
                 tool,
-                package,
             };
         }
-        GitError::io("start", std::path::Path::new(tool), error)
+        GitError::io("start", std::path::Path::new(tool.name), error)
     }
 
     /// What a program's last words mean. OpenSSH's and git's are stable and, with `LC_ALL=C`, English.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::AnyTransport;
-use super::process::{ProcessTransport, Tool, isolate};
+use super::process::{ProcessTransport, Speaker, isolate};
 use crate::git::error::GitError;
 use crate::git::settings::GitSettings;
 use crate::git::watch::Watch;
@@ -19,7 +19,7 @@ pub(super) fn connect(settings: &GitSettings, watch: &Arc<Watch>) -> Result<AnyT
     {
         command.env("SSH_AUTH_SOCK", agent);
     }
-    ProcessTransport::spawn(command, Tool::Ssh, &settings.url, watch)
+    ProcessTransport::spawn(command, Speaker::Ssh, &settings.url, watch)
 }
 
 /// The command line. Secrets are never in it: only the names of files.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::specs::AppSpec;
+use crate::specs::desired::CommitFacts;
 use crate::status::AppError;
 use crate::status::time::rfc3339;
 
@@ -43,7 +44,6 @@ fn error(message: &str) -> Option<AppError> {
 }
 
 fn told(state: &AppState, change: impl FnOnce(&mut WhyFacts<'_>)) -> String {
-    let desired = app("1.1.0");
     let commit = CommitFacts {
         id: "3f90c2e000000000000000000000000000000000".parse().unwrap(),
         author: "Dana".to_owned(),
@@ -51,6 +51,17 @@ fn told(state: &AppState, change: impl FnOnce(&mut WhyFacts<'_>)) -> String {
         time: i64::try_from(NOW / 1_000).unwrap() - 90,
         subject: "hello 1.1".to_owned(),
     };
+    let origin = Origin {
+        commit: Some(commit),
+        unknown: None,
+        file: "apps/hello/app.yaml".to_owned(),
+        line: Some(2),
+    };
+    told_of(state, Some(&origin), change)
+}
+
+fn told_of(state: &AppState, origin: Option<&Origin>, change: impl FnOnce(&mut WhyFacts<'_>)) -> String {
+    let desired = app("1.1.0");
     let exits = [PastExit {
         at: rfc3339(NOW),
         how: "exit 1".to_owned(),
@@ -64,7 +75,7 @@ fn told(state: &AppState, change: impl FnOnce(&mut WhyFacts<'_>)) -> String {
         state,
         desired: Some(&desired),
         applied: None,
-        commit: Some(&commit),
+        origin,
         exits: &exits,
         last_words: &words,
         held_until_ms: None,
@@ -75,7 +86,7 @@ fn told(state: &AppState, change: impl FnOnce(&mut WhyFacts<'_>)) -> String {
 }
 
 const ORIGIN: &str =
-    "hello should run 1.1.0 since 3f90c2e \"hello 1.1\" (Dana, 1 min ago, apps/hello/app.yaml:3).";
+    "hello should run 1.1.0 since 3f90c2e \"hello 1.1\" (Dana, 1 min ago, apps/hello/app.yaml:2).";
 
 #[test]
 fn each_state_says_why_it_is_so_and_what_happens_next() {
@@ -163,7 +174,7 @@ fn a_bad_spec_names_its_place_and_what_goes_on() {
     }
     assert_eq!(
         told(&bad, |facts| facts.desired = None),
-        "The spec of hello has a mistake: apps/hello/app.yaml:7: unknown key `prot`. 1.0.0 has run and is healthy. What \
+        "The spec of hello has a mistake since 3f90c2e \"hello 1.1\" (Dana, 1 min ago): apps/hello/app.yaml:7: unknown key `prot`. 1.0.0 has run and is healthy. What \
          runs goes on. Next: a commit that mends the spec."
     );
 }
@@ -195,9 +206,48 @@ fn what_git_does_not_say_is_said_too() {
     let orphan = state(RunState::Running, SyncState::Orphaned);
     assert_eq!(
         told(&orphan, |facts| facts.desired = None),
-        "Git does not ask for hello. 1.0.0 has run and has yet to prove healthy. Its removal waits for an operator's word: \
+        "Git does not ask for hello since 3f90c2e \"hello 1.1\" (Dana, 1 min ago). 1.0.0 has run and has yet to prove healthy. Its removal waits for an operator's word: \
          see `osier status`."
     );
+}
+
+#[test]
+fn where_the_last_change_is_not_known_it_says_so_and_names_the_spec() {
+    let running = state(RunState::Running, SyncState::Synced);
+    let with = |origin: Option<&Origin>| {
+        let told = told_of(&running, origin, |_| {});
+        told.split(" 1.0.0 has run").next().unwrap().to_owned()
+    };
+    let known = Origin {
+        commit: None,
+        unknown: Some("older than what was fetched".to_owned()),
+        file: "apps/hello/app.yaml".to_owned(),
+        line: None,
+    };
+    assert_eq!(
+        with(Some(&known)),
+        "hello should run 1.1.0 (apps/hello/app.yaml:3); who changed it last is not known: older than what was fetched."
+    );
+    assert_eq!(with(None), "hello should run 1.1.0 (apps/hello/app.yaml:3).");
+}
+
+#[test]
+fn a_hostile_commit_message_stays_harmless() {
+    let running = state(RunState::Running, SyncState::Synced);
+    let hostile = Origin {
+        commit: Some(CommitFacts {
+            id: "3f90c2e000000000000000000000000000000000".parse().unwrap(),
+            author: "\u{1b}]0;x\u{7}".to_owned(),
+            email: String::new(),
+            time: -1,
+            subject: "\u{1b}[2J".to_owned(),
+        }),
+        unknown: None,
+        file: "apps/hello/\u{1b}c".to_owned(),
+        line: Some(1),
+    };
+    let told = told_of(&running, Some(&hostile), |_| {});
+    assert!(!told.chars().any(char::is_control), "{told:?}");
 }
 
 #[test]
