@@ -13,6 +13,7 @@ mod entry_name;
 mod error;
 mod fetch;
 mod folder;
+mod foreign_text;
 mod history;
 mod keeping;
 mod line_map;

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use gix::ThreadSafeRepository;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 
-use super::error::{GitError, chain_text};
+use super::error::GitError;
+use super::foreign_text::chain_text;
 use super::settings::GitSettings;
 use crate::names::CommitId;
 

@@ -3,7 +3,8 @@
 use gix::bstr::ByteSlice as _;
 use serde::{Deserialize, Serialize};
 
-use super::error::{GitError, chain_text};
+use super::error::GitError;
+use super::foreign_text::chain_text;
 use crate::names::{CommitId, shown};
 
 /// The facts of one commit. Texts are lossy where they are no UTF-8, and cut; control characters are still in them and

@@ -12,7 +12,8 @@ use gix::remote::fetch::{RefMap, Shallow, Tags};
 use gix::remote::ref_map;
 
 use super::clone::{FETCHED_REF, commit_id, read_ref};
-use super::error::{GitError, from_gix, said};
+use super::error::{GitError, from_gix};
+use super::foreign_text::said;
 use super::peek;
 use super::settings::GitSettings;
 use super::transport::{self, AnyTransport, HttpClient};

@@ -3,7 +3,8 @@
 use gix::revision::walk::Sorting;
 use gix::traverse::commit::simple::CommitTimeOrder;
 
-use super::error::{GitError, chain_text};
+use super::error::GitError;
+use super::foreign_text::chain_text;
 
 /// The most commits that are walked to find an ancestor: Linux has 1.4 million.
 const WALK_MAX: usize = 2_000_000;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::commit::Commit;
-use super::error::{GitError, chain_text, said};
+use super::error::GitError;
+use super::foreign_text::{chain_text, said};
 use super::tree::CommitTree;
 
 /// The commit that `revision` names in the repository around `path`, and its tree.

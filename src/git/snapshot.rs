@@ -5,7 +5,8 @@ use std::io::Write as _;
 
 use gix::objs::Write as _;
 
-use super::error::{GitError, chain_text};
+use super::error::GitError;
+use super::foreign_text::chain_text;
 use super::tree::{DEPTH_MAX, root_of};
 
 /// The most objects of one tree: 10,000 apps with twenty files each.

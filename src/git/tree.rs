@@ -7,7 +7,8 @@ use gix::bstr::ByteSlice as _;
 use gix::objs::tree::EntryKind as GitKind;
 
 use super::entry_name;
-use super::error::{GitError, chain_text};
+use super::error::GitError;
+use super::foreign_text::chain_text;
 use crate::names::ObjectId;
 use crate::specs::tree::{Entry, EntryKind, Tree, TreeError};
 
@@ -233,7 +234,7 @@ fn unreadable(path: &str, reason: &str) -> TreeError {
         } else {
             path.to_owned()
         },
-        reason: super::error::said(reason),
+        reason: super::foreign_text::said(reason),
     }
 }
 

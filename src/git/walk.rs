@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::commit::Commit;
-use super::error::{GitError, chain_text};
+use super::error::GitError;
+use super::foreign_text::chain_text;
 use super::line_map;
 use super::tree::{DEPTH_MAX, root_of};
 

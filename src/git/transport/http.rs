@@ -16,7 +16,8 @@ use reqwest::{Method, StatusCode, Url};
 use self::exchange::{AnswerBody, AnswerHeaders, Exchange, Upload};
 use super::http_client::{HttpClient, authorization};
 use super::{AnyTransport, PROTOCOL};
-use crate::git::error::{GitError, said};
+use crate::git::error::GitError;
+use crate::git::foreign_text::said;
 use crate::git::settings::GitSettings;
 use crate::git::watch::Watch;
 

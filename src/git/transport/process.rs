@@ -21,7 +21,8 @@ use rustix::event::PollFlags;
 
 use super::polled::{Polled, ready};
 use super::{AnyTransport, PROTOCOL};
-use crate::git::error::{GitError, said};
+use crate::git::error::GitError;
+use crate::git::foreign_text::said;
 use crate::git::settings::GitSettings;
 use crate::git::tool::Tool;
 use crate::git::watch::Watch;
