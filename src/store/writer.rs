@@ -321,23 +321,34 @@ impl Shared {
         changed.chain(all).collect()
     }
 
+    /// Writes to a database. One whose file shows its damage only now is set aside, and its successor is written to.
     fn commit(
         &self,
         kind: Kind,
-        write: impl FnOnce(&Database, bool) -> Result<(), redb::Error>,
+        write: impl Fn(&Database, bool) -> Result<(), redb::Error>,
     ) -> Result<(), StoreProblem> {
+        match self.try_commit(kind, &write) {
+            Err(Fault::Unreadable(reason)) => {
+                self.discard(kind, Fault::Unreadable(reason));
+                self.try_commit(kind, &write)
+            }
+            result => result,
+        }
+        .map_err(|fault| self.discard(kind, fault))
+    }
+
+    fn try_commit(
+        &self,
+        kind: Kind,
+        write: impl Fn(&Database, bool) -> Result<(), redb::Error>,
+    ) -> Result<(), Fault> {
         let (opened, path) = {
             let mut databases = lock(&self.databases);
-            (databases.get(kind)?, databases.path(kind))
+            (databases.get(kind).map_err(Fault::Disk)?, databases.path(kind))
         };
         self.note_set_aside(opened.set_aside);
-        let database = opened.database;
-        let result = guarded(path.as_deref().unwrap_or(Path::new("memory")), || {
-            write(&database, opened.is_new)
-        });
-        result.map_err(|fault| {
-            drop(database);
-            self.discard(kind, fault)
+        guarded(path.as_deref().unwrap_or(Path::new("memory")), || {
+            write(&opened.database, opened.is_new)
         })
     }
 

@@ -219,7 +219,16 @@ fn the_tree_counts_restarts_and_the_messages_that_wait() {
     let mut all = Vec::new();
     actors(&tree, &mut all);
     let workers: Vec<_> = all.iter().filter(|node| node["kind"] == "actor").collect();
-    assert_eq!(workers.len(), 6, "{tree}");
+    for role in [
+        "store",
+        "telemetry_router",
+        "web",
+        "reconciler",
+        "repo_watcher",
+        "control",
+    ] {
+        assert!(workers.iter().any(|worker| worker["name"] == role), "{tree}");
+    }
     for worker in workers {
         assert!(worker["mailbox"].is_u64(), "{worker}");
     }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::panic;
 
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt, reload};
@@ -23,7 +23,7 @@ pub enum LoggingError {
 
 /// Changes what is logged.
 #[derive(Debug, Clone)]
-pub struct LogControl(reload::Handle<EnvFilter, Registry>);
+pub struct LogControl(reload::Handle<Targets, Registry>);
 
 impl LogControl {
     /// From now on, what `filter` says.
@@ -31,7 +31,7 @@ impl LogControl {
     /// # Errors
     /// When it is no filter; the old one stays.
     pub fn set(&self, filter: &LogFilter) -> Result<(), LoggingError> {
-        let filter = env_filter(filter)?;
+        let filter = targets(filter)?;
         // Only a subscriber that is gone refuses, and with it there is no log to change.
         let _ = self.0.reload(filter);
         Ok(())
@@ -43,7 +43,7 @@ impl LogControl {
 /// # Errors
 /// When the filter is none, or when there is a log already.
 pub fn install(filter: &LogFilter, format: LogFormat) -> Result<LogControl, LoggingError> {
-    let (filter, control) = reload::Layer::new(env_filter(filter)?);
+    let (filter, control) = reload::Layer::new(targets(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Pretty => {
@@ -66,8 +66,9 @@ pub fn install(filter: &LogFilter, format: LogFormat) -> Result<LogControl, Logg
 
 /// The filter, without the spans of the actor library: they would mark each event with the actor that told it to the
 /// router. Who names `ractor` sees them.
-fn env_filter(filter: &LogFilter) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(format!("ractor=warn,{filter}"))
+fn targets(filter: &LogFilter) -> Result<Targets, ParseError> {
+    let words = format!("ractor=warn,{filter}");
+    words.split_whitespace().collect::<String>().parse()
 }
 
 /// Actors are restarted after a panic: it is a line of the log, not sixty lines of a trace between the others.
