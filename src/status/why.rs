@@ -49,13 +49,15 @@ impl WhyFacts<'_> {
         let app = &self.state.name;
         if self.state.sync == SyncState::Error {
             let error = self.state.last_error.as_ref()?;
-            let place = match (&error.file, error.line) {
-                // A mistake of the repository's reading has its place in its message.
-                (Some(file), _) if error.message.starts_with(file.as_str()) => String::new(),
-                (Some(file), Some(line)) if line > 0 => format!("{file}:{line}: "),
-                (Some(file), _) => format!("{file}: "),
-                (None, _) => String::new(),
-            };
+            let numbers = [error.line, error.column];
+            let numbers = numbers.iter().map_while(|number| *number);
+            let place = error
+                .file
+                .iter()
+                .cloned()
+                .chain(numbers.map(|number| number.to_string()));
+            let place: String = place.map(|part| part + ":").collect();
+            let place = if place.is_empty() { place } else { place + " " };
             return Some(format!(
                 "The spec of {app} has a mistake{}: {place}{}.",
                 self.since(None),

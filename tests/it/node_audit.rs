@@ -40,8 +40,9 @@ fn each_change_is_on_the_disk_before_its_answer_with_who_asked_and_what_came_of_
         vec!["start", "a"],
         vec!["suspend", "a", "--reason", "a look"],
         vec!["resume", "a"],
-        vec!["deploy", &spec],
-        vec!["upgrade", "extra", "2.0.0"],
+        // Held: else the next look at the repository undoes it.
+        vec!["deploy", &spec, "--for", "1h"],
+        vec!["upgrade", "extra", "2.0.0", "--for", "1h"],
         vec!["remove", "extra", "-y"],
         vec!["reconcile", "--prune"],
         vec![
