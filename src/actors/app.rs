@@ -155,7 +155,7 @@ impl AppActorState {
             record,
             first_look,
         } = arguments;
-        let turn = services.turns.of(&name);
+        let turn = services.turns.enter(&name, myself.clone());
         let record = turn.record.or_else(|| record.map(Arc::new)).unwrap_or_default();
         let life = Lifecycle::new(name.clone(), AppRecord::clone(&record), services.clock.now_ms());
         let (alive, is_alive) = watch::channel(());

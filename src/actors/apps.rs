@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dashmap::DashMap;
 use tracing::error;
 
 use super::app::{AppActor, AppArguments, AppMsg, AppServices, FirstLook};
-use super::mailbox::{Depth, Mailbox};
+use super::mailbox;
 use crate::lifecycle::{AppRecord, Operation, Target};
 use crate::names::AppName;
 use crate::runtime::Runtimes;
 use crate::status::Usage;
-use crate::supervisor::{AdminError, ChildSpec, DynamicSupervisor, Restart, Shutdown, Started};
+use crate::supervisor::{AdminError, DynamicSupervisor, Restart, Shutdown};
 
 /// The app actors of a node. Cheap to clone; all copies are the same.
 #[derive(Clone)]
@@ -20,26 +19,23 @@ pub(crate) struct Apps(Arc<Book>);
 
 struct Book {
     services: Arc<AppServices>,
-    addresses: DashMap<AppName, Mailbox<AppMsg>>,
     supervisor: RwLock<Option<DynamicSupervisor>>,
-    /// What the store remembered of those that have not left since.
-    known: DashMap<AppName, AppRecord>,
 }
 
 impl Apps {
     /// Those that work with `services`; `known`: what the store remembers of them.
     pub fn new(services: Arc<AppServices>, known: BTreeMap<AppName, AppRecord>) -> Self {
+        for (name, record) in known {
+            services.turns.remember(&name, Arc::new(record));
+        }
         Self(Arc::new(Book {
             services,
-            addresses: DashMap::new(),
             supervisor: RwLock::default(),
-            known: known.into_iter().collect(),
         }))
     }
 
     /// A new incarnation of the `apps` supervisor: it has no children yet.
     pub fn supervised_by(&self, supervisor: DynamicSupervisor) {
-        self.0.addresses.clear();
         *self.0.supervisor.write().unwrap_or_else(PoisonError::into_inner) = Some(supervisor);
     }
 
@@ -52,25 +48,10 @@ impl Apps {
             .clone()
     }
 
-    /// What runs and what is remembered of every app: from the board, and from the store for those that have not been
-    /// started since the daemon was.
+    /// Every app that the node has to do with, and what is remembered of it: those that the store knew, and those that
+    /// came since; none that is off the node.
     pub fn known(&self) -> BTreeMap<AppName, Arc<AppRecord>> {
-        let mut known: BTreeMap<_, _> = self
-            .0
-            .known
-            .iter()
-            .map(|entry| (entry.key().clone(), Arc::new(entry.value().clone())))
-            .collect();
-        for name in self.0.services.board.all().into_keys() {
-            known.extend(
-                self.0
-                    .services
-                    .board
-                    .posted(&name)
-                    .map(|posted| (name, posted.record)),
-            );
-        }
-        known
+        self.0.services.turns.records()
     }
 
     /// Starts an app's actor, unless it is there.
@@ -81,24 +62,10 @@ impl Apps {
         let arguments = AppArguments {
             name: name.clone(),
             services: self.0.services.clone(),
-            record: self.0.known.get(name).map(|record| record.clone()),
+            record: None,
             first_look,
         };
-        let book = Arc::downgrade(&self.0);
-        let child = ChildSpec::new(name.as_str(), move |supervisor| {
-            let (arguments, book) = (arguments.clone(), book.clone());
-            async move {
-                let (name, depth) = (arguments.name.clone(), Depth::default());
-                let (actor, join) = supervisor
-                    .spawn_linked(None, AppActor(depth.clone()), arguments)
-                    .await?;
-                if let Some(book) = book.upgrade() {
-                    book.addresses
-                        .insert(name, Mailbox::new(actor.clone(), depth.clone()));
-                }
-                Ok(Started::actor(&actor, join).with_info(depth))
-            }
-        });
+        let child = mailbox::child(name.as_str(), move |depth| (AppActor(depth), arguments.clone()));
         // An app actor leaves its process alone when it ends; it has nothing to tidy that would take time.
         let child = child.restart(Restart::Transient).shutdown(Shutdown::Brutal);
         match supervisor.start_child(child).await {
@@ -107,22 +74,24 @@ impl Apps {
         }
     }
 
-    /// Tells an app its target; starts its actor if there is none.
-    pub async fn tell(&self, name: &AppName, target: Target) {
-        if !self.0.addresses.contains_key(name) {
-            self.start(name, FirstLook::unknown()).await;
+    /// Tells an app its target; starts its actor if there is none. `false`: nobody heard it, because the actor is being
+    /// restarted; the new one asks for its target.
+    pub async fn tell(&self, name: &AppName, target: &Target) -> bool {
+        if self.cast(name, target) {
+            return true;
         }
-        let address = self.0.addresses.get(name).map(|entry| entry.value().clone());
-        // A dead actor is being restarted: the new one asks for its target.
-        if let Some(actor) = address {
-            let _ = actor.cast(AppMsg::Target(target));
-        }
+        // Nothing is at the address of an app that was off the node, or whose actor died with its supervisor.
+        self.start(name, FirstLook::unknown()).await;
+        self.cast(name, target)
+    }
+
+    fn cast(&self, name: &AppName, target: &Target) -> bool {
+        let actor = self.0.services.turns.actor(name);
+        actor.is_some_and(|actor| actor.cast(AppMsg::Target(target.clone())).is_ok())
     }
 
     /// Ends an app's actor: the app is off the node.
     pub async fn end(&self, name: &AppName) {
-        self.0.known.remove(name);
-        self.0.addresses.remove(name);
         if let Some(supervisor) = self.supervisor() {
             let _ = supervisor.terminate_child(name.as_str()).await;
         }
@@ -130,9 +99,7 @@ impl Apps {
 
     /// Is this app on the node, or about to be?
     pub fn knows(&self, name: &AppName) -> bool {
-        self.0.addresses.contains_key(name)
-            || self.0.known.contains_key(name)
-            || self.0.services.board.get(name).is_some()
+        self.0.services.turns.knows(name) || self.0.services.board.get(name).is_some()
     }
 
     /// Does `work` on what an app has left behind, in the app's turn: nobody starts it meanwhile. None: it is here.
@@ -156,8 +123,7 @@ impl Apps {
 
     /// Restarts, stops or starts an app by hand; resolves when it is done.
     pub async fn operate(&self, name: &AppName, command: Operation) -> Result<(), String> {
-        let address = self.0.addresses.get(name).map(|entry| entry.value().clone());
-        let Some(actor) = address else {
+        let Some(actor) = self.0.services.turns.actor(name) else {
             return Err(format!("{name} has no actor now; try again in a moment"));
         };
         match actor.ask(|reply| AppMsg::Operator { command, reply }).await {

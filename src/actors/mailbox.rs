@@ -9,7 +9,7 @@ use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, Message, MessagingErr, RpcReplyPort};
 use tokio::task::AbortHandle;
 
-use crate::supervisor::{ChildRef, ChildSpec, Started};
+use crate::supervisor::{ChildId, ChildRef, ChildSpec, Started};
 
 /// The number of messages that wait for one incarnation of an actor.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +114,7 @@ impl<M: Message> Mailbox<M> {
 }
 
 /// A permanent worker whose waiting messages the supervision tree shows; `make` gets the count for the actor to keep.
-pub fn child<A, F>(id: &'static str, make: F) -> ChildSpec
+pub fn child<A, F>(id: impl Into<ChildId>, make: F) -> ChildSpec
 where
     A: Actor,
     F: Fn(Depth) -> (A, A::Arguments) + Send + Sync + 'static,

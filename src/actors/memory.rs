@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tracing::warn;
 
 use super::reconciler::{ReadError, SpecReader};
 use super::repo_watcher::SharedClone;
@@ -45,6 +46,18 @@ impl SpecReader for CloneReader {
                     SpecCache::default(),
                 )
             })
+        })
+    }
+
+    fn accept(&self, commit: CommitId) -> BoxFuture<'static, bool> {
+        let clone = self.clone.clone();
+        Box::pin(async move {
+            let noted = async { clone.get().await?.accept(commit).await };
+            let noted = noted.await;
+            if let Err(error) = &noted {
+                warn!(%error, "the accepted commit cannot be noted; a restart would look it up again");
+            }
+            noted.is_ok()
         })
     }
 }

@@ -7,6 +7,8 @@ mod book;
 mod ledger;
 mod orders;
 mod passes;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::sync::Arc;
@@ -73,6 +75,8 @@ pub(crate) struct ReadOutcome {
     pub result: Result<Arc<Desired>, ReadError>,
     pub cache: SpecCache,
     pub duration_ms: u64,
+    /// It is noted as the accepted commit: a reconciler that begins anew begins with this one.
+    pub is_noted: bool,
 }
 
 /// Why nothing of a commit is used.
@@ -94,6 +98,10 @@ pub(crate) trait SpecReader: Send + Sync + 'static {
         commit: CommitId,
         cache: SpecCache,
     ) -> BoxFuture<'static, (Result<Arc<Desired>, ReadError>, SpecCache)>;
+
+    /// Notes that this commit is accepted, where the actors and the daemon find it when they begin anew; `false`: it could
+    /// not be.
+    fn accept(&self, commit: CommitId) -> BoxFuture<'static, bool>;
 }
 
 /// The actor.

@@ -89,8 +89,6 @@ pub(crate) enum WatcherMsg {
         rev: String,
         reply: RpcReplyPort<Result<CommitId, String>>,
     },
-    /// The reconciler has read this commit and applies it: later ones have to descend from it.
-    Applied(CommitId),
     /// A look is over.
     Looked(Box<Looked>),
 }
@@ -183,7 +181,6 @@ impl Actor for RepoWatcher {
             }
             WatcherMsg::Peek { reply } => watching.peek(reply),
             WatcherMsg::Accept { rev, reply } => watching.accept(&rev, reply),
-            WatcherMsg::Applied(commit) => watching.applied(commit),
             WatcherMsg::Looked(looked) => watching.looked(*looked),
         }
         Ok(())
@@ -331,18 +328,6 @@ impl Watching {
                 // The next look finds that the head is accepted, and hands it on.
                 Ok(()) => drop(myself.cast(WatcherMsg::Look { reply })),
                 Err(error) => drop(reply.send(Err(error.to_string()))),
-            }
-        });
-    }
-
-    fn applied(&self, commit: CommitId) {
-        let services = self.services.clone();
-        tokio::spawn(async move {
-            let Ok(clone) = services.clone.get().await else {
-                return;
-            };
-            if let Err(error) = clone.accept(commit).await {
-                warn!(%error, "the accepted commit cannot be noted; a restart would look it up again");
             }
         });
     }

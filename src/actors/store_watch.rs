@@ -2,7 +2,7 @@
 //! written when the node ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -32,11 +32,17 @@ pub struct StoreWatchArguments {
 /// The store, as a child of the node's supervisor.
 #[must_use]
 pub fn child_spec(arguments: StoreWatchArguments) -> ChildSpec {
-    // A set-aside file is told once, however often the actor is restarted.
-    let told = Arc::new(AtomicUsize::new(0));
+    let told = Arc::new(Told::default());
     mailbox::child("store", move |depth| {
         (StoreWatch(depth), (arguments.clone(), Arc::clone(&told)))
     })
+}
+
+/// What was told already: each change is told once, however often the actor is restarted.
+#[derive(Debug, Default)]
+pub struct Told {
+    set_aside: AtomicUsize,
+    is_failing: AtomicBool,
 }
 
 /// The actor.
@@ -53,15 +59,14 @@ pub enum StoreWatchMsg {
 /// What it knows.
 pub struct StoreWatchState {
     arguments: StoreWatchArguments,
-    told: Arc<AtomicUsize>,
-    is_failing: bool,
+    told: Arc<Told>,
     listener: tokio::task::JoinHandle<()>,
 }
 
 impl Actor for StoreWatch {
     type Msg = StoreWatchMsg;
     type State = StoreWatchState;
-    type Arguments = (StoreWatchArguments, Arc<AtomicUsize>);
+    type Arguments = (StoreWatchArguments, Arc<Told>);
 
     async fn pre_start(
         &self,
@@ -82,7 +87,6 @@ impl Actor for StoreWatch {
         Ok(StoreWatchState {
             arguments,
             told,
-            is_failing: false,
             listener,
         })
     }
@@ -115,7 +119,7 @@ impl Actor for StoreWatch {
 impl StoreWatchState {
     fn changed(&mut self, health: &StoreHealth) {
         let events = &self.arguments.events;
-        let told = self.told.swap(health.set_aside.len(), Ordering::AcqRel);
+        let told = self.told.set_aside.swap(health.set_aside.len(), Ordering::AcqRel);
         for aside in health.set_aside.iter().skip(told) {
             events.emit(Event::StoreSetAside {
                 file: aside.file.display().to_string(),
@@ -123,17 +127,20 @@ impl StoreWatchState {
                 error: aside.reason.clone(),
             });
         }
+        let was_failing = self
+            .told
+            .is_failing
+            .swap(health.problem.is_some(), Ordering::AcqRel);
         match &health.problem {
-            Some(problem) if !self.is_failing => {
+            Some(problem) if !was_failing => {
                 events.emit(Event::StoreFailing {
                     code: problem.code().to_owned(),
                     error: problem.to_string(),
                 });
             }
-            None if self.is_failing => events.emit(Event::StoreRecovered),
+            None if was_failing => events.emit(Event::StoreRecovered),
             Some(_) | None => {}
         }
-        self.is_failing = health.problem.is_some();
         (self.arguments.report)(health.problem.as_ref().map(ToString::to_string));
     }
 }

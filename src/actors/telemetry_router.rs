@@ -55,6 +55,9 @@ struct Hub {
     router: RwLock<Option<ActorRef<RouterMsg>>>,
     counters: Counters,
     followers: broadcast::Sender<Arc<Numbered>>,
+    /// The newest event that is where it is kept. Followers are told after that: who listens first and reads this then
+    /// finds each event either kept, up to this one, or told.
+    delivered: AtomicU64,
     routine: Mutex<VecDeque<Arc<Numbered>>>,
     handlers: Handlers,
 }
@@ -83,6 +86,8 @@ impl Telemetry {
     /// The telemetry of the node `node`, whose ring is in `store`. Events wait until [`Self::child_spec`] runs.
     #[must_use]
     pub fn new(node: NodeName, store: Store) -> Self {
+        // Above all that is kept already, below all that comes.
+        let before = store.next_event_counter();
         Self(Arc::new(Hub {
             node,
             store,
@@ -91,6 +96,7 @@ impl Telemetry {
             router: RwLock::default(),
             counters: Counters::default(),
             followers: broadcast::Sender::new(FOLLOWERS_LAG_MAX),
+            delivered: AtomicU64::new(before),
             routine: Mutex::default(),
             handlers: Handlers::default(),
         }))
@@ -199,10 +205,12 @@ impl Telemetry {
             };
             hub.store.append_event(counter, Arc::clone(&record), urgency);
         }
-        log::write(&record);
+        hub.delivered.store(counter, Ordering::Release);
         hub.handlers.tell(&record);
         // Nobody follows: that is no error.
         let _ = hub.followers.send(numbered);
+        // Last, because it runs code of the host here (its subscriber): if that panics, the others have theirs.
+        log::write(&record);
     }
 }
 

@@ -119,6 +119,7 @@ impl Lifecycle {
                 let goal = self.goal().map(|app| app.digest.clone());
                 let digest = goal.or_else(|| self.live.as_ref().map(|live| live.found.digest.clone()));
                 self.is_restart_asked = false;
+                self.memory().restarting = None;
                 self.fetching = None;
                 if digest.is_some() {
                     self.memory().stopped_by_hand = digest;
@@ -127,6 +128,7 @@ impl Lifecycle {
             Operation::Start => self.begin_anew(),
             Operation::Restart => {
                 self.begin_anew();
+                self.memory().restarting = self.live.as_ref().map(|live| live.found.id.clone());
                 self.is_restart_asked =
                     self.live.is_some() || matches!(self.phase, Phase::New | Phase::Looking { .. });
             }

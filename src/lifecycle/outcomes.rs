@@ -69,6 +69,8 @@ impl Lifecycle {
             }
             None => true,
         };
+        // The word of an operator outlives the daemon that heard it; so may the stop that it had begun.
+        self.is_restart_asked |= self.memory.restarting.as_ref() == Some(&found.id);
         self.is_alive(found, is_stranger, now);
     }
 
@@ -76,6 +78,7 @@ impl Lifecycle {
         let since_ms = found.started_at_ms.min(now.at_ms);
         let memory = self.memory();
         memory.instance = Some(found.id.clone());
+        memory.restarting.take_if(|restarting| *restarting != found.id);
         memory.expects_end = false;
         memory.start_at_ms = None;
         memory.finished = None;
@@ -268,6 +271,7 @@ impl Lifecycle {
         self.is_restart_asked = false;
         let memory = self.memory();
         memory.instance = None;
+        memory.restarting = None;
         memory.expects_end = false;
         memory.start_at_ms = None;
     }

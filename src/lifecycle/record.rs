@@ -26,6 +26,8 @@ pub struct AppRecord {
     pub instance: Option<InstanceId>,
     /// It is being stopped or replaced on purpose: an end that nobody saw is no crash.
     pub expects_end: bool,
+    /// An operator's restart of this instance is under way: whoever finds it running goes on with that.
+    pub restarting: Option<InstanceId>,
     /// The digest that the budget is for.
     pub tried: Option<SpecDigest>,
     /// Stopped by hand, when this digest was asked for. Holds until `start` or another digest.

@@ -19,7 +19,7 @@ use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
 use crate::actors::recollection::Recollection;
 use crate::actors::reconciler::{Memory, Reconciler, ReconcilerMsg, ReconcilerServices};
-use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherMsg, WatcherServices};
+use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherServices};
 use crate::actors::store_watch::{self, StoreWatchArguments};
 use crate::actors::telemetry_router::Telemetry;
 use crate::control::door::{ControlDoor, DoorArguments};
@@ -40,12 +40,8 @@ use crate::supervisor::{
 };
 use crate::telemetry::{Event, EventRecord, EventSink};
 
-/// Restarts that the node and its core allow before they give up: an actor that cannot live is a bug, and the operator
-/// has to hear of it; a burst of kills is not.
-const CORE_INTENSITY: u32 = 20;
-/// The same for all app actors together: each is one app's, and a node may have thousands.
-const APPS_INTENSITY: u32 = 1_000;
-const PERIOD: Duration = Duration::from_secs(60);
+/// Restarts of all app actors together that are allowed: each is one app's, and a node may have thousands.
+const APPS_INTENSITY: (u32, Duration) = (1_000, Duration::from_secs(60));
 
 /// What a node is made of, beside its settings.
 pub(super) struct Parts {
@@ -64,6 +60,8 @@ pub(super) struct Parts {
     pub config_values: Vec<ConfigValue>,
     /// Where the control socket is; none: this node has none.
     pub socket: Option<PathBuf>,
+    /// Restarts that the node and its core allow, and in which time.
+    pub intensity: (u32, Duration),
     /// Children of the root beside the core: the store, the telemetry router, doors.
     pub before_core: Vec<ChildSpec>,
 }
@@ -107,7 +105,6 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         turns: crate::actors::app::Turns::default(),
     });
     let apps = Apps::new(app_services, parts.known);
-    let applied = directory.clone();
     let reconciler = Arc::new(ReconcilerServices {
         apps: apps.clone(),
         specs: Arc::new(CloneReader {
@@ -119,9 +116,6 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         events: parts.events.clone(),
         memory: parts.memory,
         prune_share_max: parts.settings.prune_share_max,
-        applied: Arc::new(move |commit| {
-            let _ = applied.repo_watcher.cast(WatcherMsg::Applied(commit));
-        }),
         folders,
         has_left: {
             let directory = directory.clone();
@@ -156,6 +150,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         watcher,
         housekeeper,
         events: parts.events.clone(),
+        intensity: parts.intensity,
     };
     let context = Arc::new(NodeContext {
         settings: parts.settings,
@@ -199,6 +194,7 @@ struct Tree {
     watcher: Arc<WatcherServices>,
     housekeeper: Arc<HousekeeperServices>,
     events: Arc<dyn EventSink>,
+    intensity: (u32, Duration),
 }
 
 impl Tree {
@@ -207,7 +203,7 @@ impl Tree {
         before_core: Vec<ChildSpec>,
         parent: Option<ractor::ActorCell>,
     ) -> Result<SupervisorRef, NodeError> {
-        let flags = Flags::new(Strategy::OneForOne).intensity(CORE_INTENSITY, PERIOD);
+        let flags = Flags::new(Strategy::OneForOne).intensity(self.intensity.0, self.intensity.1);
         let root = Blueprint::new(flags)
             .children(before_core)
             .observer(self.observer(""))
@@ -220,7 +216,7 @@ impl Tree {
     /// anew as well, and hand every app its target again.
     fn core(self) -> ChildSpec {
         ChildSpec::supervisor("core", move || {
-            let flags = Flags::new(Strategy::RestForOne).intensity(CORE_INTENSITY, PERIOD);
+            let flags = Flags::new(Strategy::RestForOne).intensity(self.intensity.0, self.intensity.1);
             let core = Blueprint::new(flags).observer(self.observer("core/"));
             Ok(Some(
                 core.child(self.apps())
@@ -232,8 +228,8 @@ impl Tree {
 
     fn apps(&self) -> ChildSpec {
         let flags = DynamicFlags {
-            intensity: APPS_INTENSITY,
-            period: PERIOD,
+            intensity: APPS_INTENSITY.0,
+            period: APPS_INTENSITY.1,
             observer: Some(self.observer("core/apps/")),
         };
         let apps = self.apps.clone();
@@ -287,10 +283,7 @@ impl Tree {
 }
 
 /// Makes a node from what a builder collected and starts it.
-pub(super) async fn start(
-    mut builder: NodeBuilder,
-    socket: Option<PathBuf>,
-) -> Result<NodeHandle, NodeError> {
+pub(super) async fn start(mut builder: NodeBuilder) -> Result<NodeHandle, NodeError> {
     let settings = builder.settings()?;
     let data_dir = take_data_dir(&settings.data_dir).await?;
     let store = Store::open(&data_dir, builder.retention);
@@ -338,7 +331,8 @@ pub(super) async fn start(
         data_dir,
         store,
         config_values: builder.config_values,
-        socket,
+        socket: builder.socket,
+        intensity: builder.intensity,
         before_core: vec![watched, telemetry.child_spec()],
         telemetry,
         settings,
@@ -356,7 +350,8 @@ pub(super) async fn start(
 fn farewell(root: SupervisorRef, context: Arc<NodeContext>, at_end: Option<AtEnd>) -> watch::Receiver<()> {
     let (open, closed) = watch::channel(());
     tokio::spawn(async move {
-        root.ended().await;
+        // A root that was killed waits for none of its actors, and what they write must not be lost.
+        root.gone().await;
         if let Some(at_end) = at_end {
             stopping::with_the_node(&context).await;
             at_end.await;

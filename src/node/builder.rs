@@ -18,6 +18,9 @@ use crate::runtime::{Runtime, Runtimes};
 use crate::store::Retention;
 use crate::telemetry::EventRecord;
 
+/// Restarts that a node and its core allow by default before they give up: an actor that cannot live is a bug, and its
+/// operator has to hear of it; a burst of kills is not.
+pub const INTENSITY_DEFAULT: (u32, Duration) = (20, Duration::from_secs(60));
 /// The default interval between two looks at the repository (bc_gitops' `reconcile_interval`).
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 /// A shorter one would ask the server ever and again.
@@ -44,6 +47,8 @@ pub struct NodeBuilder {
     pub(super) factories: Option<Factories>,
     pub(super) handlers: Vec<EventHandler>,
     pub(super) parent: Option<ActorCell>,
+    pub(super) socket: Option<PathBuf>,
+    pub(super) intensity: (u32, Duration),
     pub(super) retention: Retention,
     pub(super) config_values: Vec<ConfigValue>,
     shuts_down_on_signal: bool,
@@ -66,6 +71,8 @@ impl NodeBuilder {
             factories: None,
             handlers: Vec::new(),
             parent: None,
+            socket: None,
+            intensity: INTENSITY_DEFAULT,
             retention: Retention::default(),
             config_values: Vec::new(),
             shuts_down_on_signal: false,
@@ -95,6 +102,8 @@ impl NodeBuilder {
             factories: None,
             handlers: Vec::new(),
             parent: None,
+            socket: Some(path(&config.node.socket)),
+            intensity: INTENSITY_DEFAULT,
             retention: Retention {
                 age: config.telemetry.retention.get(),
                 ..Retention::default()
@@ -198,6 +207,23 @@ impl NodeBuilder {
         }
     }
 
+    /// Serves the command line on this socket: `osier --socket PATH …`. Default: none.
+    pub fn control_socket(self, socket: impl Into<PathBuf>) -> Self {
+        Self {
+            socket: Some(socket.into()),
+            ..self
+        }
+    }
+
+    /// How many restarts of its own actors within `period` the node allows before it gives up. Apps have budgets of their
+    /// own. Default [`INTENSITY_DEFAULT`].
+    pub fn restart_intensity(self, restarts: u32, period: Duration) -> Self {
+        Self {
+            intensity: (restarts, period),
+            ..self
+        }
+    }
+
     /// SIGTERM and SIGINT shut the node down. Without this no signal is touched: a host has its own ways.
     /// Wait for [`NodeHandle::ended`] then.
     pub fn shutdown_on_signal(self) -> Self {
@@ -218,7 +244,7 @@ impl NodeBuilder {
             .shuts_down_on_signal
             .then(signals::Signals::listen)
             .transpose()?;
-        let node = assembly::start(self, None).await?;
+        let node = assembly::start(self).await?;
         if let Some(signals) = signals {
             tokio::spawn(signals::shut_down(node.clone(), signals));
         }

@@ -107,8 +107,7 @@ async fn leave(node: NodeHandle, signals: &mut Signals, for_good: bool) -> bool 
 /// # Errors
 /// When it cannot start.
 pub async fn start(config: &Config, ends_with_node: bool) -> Result<NodeHandle, NodeError> {
-    let socket = config.node.socket.as_path().to_owned();
-    assembly::start(NodeBuilder::of_config(config, ends_with_node), Some(socket)).await
+    assembly::start(NodeBuilder::of_config(config, ends_with_node)).await
 }
 
 /// Returns when a node that is leaving is to be left behind: asked to leave once more, and given a moment.

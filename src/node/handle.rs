@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::Stream;
-use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::actors::telemetry_router::{EventStream, EventsError};
@@ -81,29 +80,24 @@ impl NodeHandle {
         }
     }
 
-    /// What happened, and with `follow` what happens from now on.
+    /// What happened, and with `follow` what happens from now on, until the node ends.
     ///
     /// # Errors
     /// When `after` is no event of this node, or `app` no name.
     pub fn events(&self, request: &EventsRequest) -> Result<EventStream, EventsError> {
-        self.context.telemetry.events(request)
+        let root = self.root.clone();
+        let events = self.context.telemetry.events(request)?;
+        Ok(events.until(async move { drop(root.ended().await) }))
     }
 
     /// Everything that happens from now on, until the node has ended. One that is read slowly delays nothing: it goes on
     /// from what the node keeps of its past.
     pub fn event_stream(&self) -> impl Stream<Item = Arc<EventRecord>> + Send + Unpin + use<> {
-        let events = self.context.telemetry.follow();
         let root = self.root.clone();
-        let ended: BoxFuture<'static, ()> = Box::pin(async move { drop(root.ended().await) });
-        let next = |(mut events, mut ended): (EventStream, BoxFuture<'static, ()>)| async move {
-            tokio::select! {
-                // The last events come before the end.
-                biased;
-                event = events.next() => event.map(|event| (event, (events, ended))),
-                () = &mut ended => None,
-            }
-        };
-        Box::pin(futures::stream::unfold((events, ended), next))
+        let events = self.context.telemetry.follow();
+        let events = events.until(async move { drop(root.ended().await) });
+        let next = |mut events: EventStream| async move { Some((events.next().await?, events)) };
+        Box::pin(futures::stream::unfold(events, next))
     }
 
     /// The node's root supervisor.
@@ -112,7 +106,7 @@ impl NodeHandle {
         &self.root
     }
 
-    /// Waits until the node has ended, with the apps that end with it, and says why.
+    /// Waits until the node has ended, with the apps that end with it, and its data directory is free; says why it ended.
     pub async fn ended(&self) -> ExitReason {
         let reason = self.root.ended().await;
         let mut farewell = self.farewell.clone();

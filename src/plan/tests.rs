@@ -129,6 +129,23 @@ fn each_field_asks_for_what_the_format_says() {
         spec.config_files.insert("etc/web.toml".to_owned(), file());
     });
     assert_eq!(files.0, NewProcess);
+    // What is taken away is a change as well.
+    let mut full = base();
+    full.config_files.insert("etc/web.toml".to_owned(), file());
+    full.secrets.insert("DB".to_owned(), secret());
+    for take in [
+        |spec: &mut AppSpec| spec.config_files.clear(),
+        |spec: &mut AppSpec| spec.secrets.clear(),
+    ] {
+        let mut less = full.clone();
+        take(&mut less);
+        let (more, less) = (desired_app(full.clone()), desired_app(less));
+        assert_eq!(Change::between(&more, &less), NewProcess);
+    }
+    let mut files_alone = base();
+    files_alone.config_files.insert("etc/web.toml".to_owned(), file());
+    let (more, less) = (desired_app(files_alone), desired_app(base()));
+    assert_eq!(Change::between(&more, &less), NewProcess);
     let two = changed(|spec| {
         spec.version = "2".parse().unwrap();
         spec.env.clear();

@@ -129,7 +129,7 @@ pub(super) async fn start(
         Some(parent) => SupervisorActor::spawn_linked(None, SupervisorActor, arguments, parent).await?,
         None => SupervisorActor::spawn(None, SupervisorActor, arguments).await?,
     };
-    let supervisor = SupervisorRef::new(actor, end);
+    let supervisor = SupervisorRef::new(actor, end, brood.clone());
     Ok(Fresh {
         supervisor,
         join,

@@ -101,7 +101,7 @@ impl Brood {
     }
 
     /// Kills all members, and their broods, and waits until they are gone.
-    fn kill(&self) -> BoxFuture<'static, ()> {
+    pub(super) fn kill(&self) -> BoxFuture<'static, ()> {
         let brood = self.clone();
         Box::pin(async move {
             // Again, because a start that was just over when it was aborted has entered its actor meanwhile.

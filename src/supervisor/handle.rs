@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::actor::EndSlot;
 use super::admin::AdminError;
 use super::blueprint::Blueprint;
+use super::brood::Brood;
 use super::decide::Request;
 use super::exit::{ExitReason, SHUTDOWN};
 use super::message::Message;
@@ -26,11 +27,12 @@ use super::start::{ChildRef, StartError};
 pub struct SupervisorRef {
     actor: ActorRef<Message>,
     end: EndSlot,
+    brood: Brood,
 }
 
 impl SupervisorRef {
-    pub(super) fn new(actor: ActorRef<Message>, end: EndSlot) -> Self {
-        Self { actor, end }
+    pub(super) fn new(actor: ActorRef<Message>, end: EndSlot, brood: Brood) -> Self {
+        Self { actor, end, brood }
     }
 
     /// The supervisor's own actor. Stopping it is an ordered stop of its children; killing it kills them.
@@ -144,6 +146,13 @@ impl SupervisorRef {
     pub async fn ended(&self) -> ExitReason {
         let _ = self.actor.wait(None).await;
         self.end.get().cloned().unwrap_or(ExitReason::Lost)
+    }
+
+    /// Waits until the supervisor has ended and nothing below it is left: where it was killed, its children are killed but
+    /// waited for by nobody else.
+    pub(crate) async fn gone(&self) {
+        let _ = self.actor.wait(None).await;
+        self.brood.kill().await;
     }
 
     async fn call(&self, request: Request) -> Result<Option<ChildRef>, AdminError> {

@@ -5,15 +5,12 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::fake_daemon::{osier, ran};
-
-/// Everything ends long before; a loaded machine is slow.
-const PATIENCE: Duration = Duration::from_secs(40);
+use crate::poll::{found_blocking, until_blocking};
 
 /// A running demo, in a temporary directory of its own.
 struct Demo {
@@ -76,14 +73,7 @@ impl Demo {
     }
 
     fn end(mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < until, "the demo does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        found_blocking("the demo ends", || self.child.try_wait().unwrap())
     }
 }
 
@@ -117,14 +107,6 @@ fn all_gone(pids: &[i32]) -> bool {
     })
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "never: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn demo_in(folder: &Path) -> Command {
     let mut command = osier(&["demo", "-o", "jsonl"]);
     command.env("TMPDIR", folder);
@@ -154,7 +136,7 @@ fn four_apps_run_and_everything_is_gone_after_each_kind_of_end() {
         let status = demo.end();
         assert_eq!(status.code(), Some(0), "{signal:?}");
         assert!(is_empty(temporary.path()), "{signal:?} left something");
-        wait_until("the apps and the keeper are gone", || all_gone(&processes));
+        until_blocking("the apps and the keeper are gone", || all_gone(&processes));
     }
 }
 
@@ -172,7 +154,7 @@ fn a_killed_demo_takes_its_apps_along_and_the_next_one_cleans_up() {
     let (processes, folder) = (demo.processes(), demo.folder());
     demo.signal(Signal::KILL);
     demo.end();
-    wait_until("the apps and the keeper are gone", || all_gone(&processes));
+    until_blocking("the apps and the keeper are gone", || all_gone(&processes));
     assert!(folder.exists());
     let next = Demo::begin(demo_in(temporary.path()));
     assert!(!folder.exists(), "what the killed one left is still there");
@@ -261,7 +243,7 @@ fn an_ordinary_user_can_have_a_demo() {
     let processes = demo.processes();
     demo.signal(Signal::INT);
     assert_eq!(demo.end().code(), Some(0));
-    wait_until("the apps and the keeper are gone", || all_gone(&processes));
+    until_blocking("the apps and the keeper are gone", || all_gone(&processes));
     let left: Vec<_> = std::fs::read_dir(temporary.path())
         .unwrap()
         .flatten()

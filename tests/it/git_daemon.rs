@@ -7,6 +7,7 @@ use osier::git::{GitError, GitRepository, Update};
 
 use crate::git_server_inetd::InetdServer;
 use crate::git_source::{Source, open, settings};
+use crate::poll::until;
 
 #[tokio::test]
 async fn a_git_daemon_serves_updates_and_says_what_is_missing() {
@@ -111,14 +112,7 @@ async fn a_dropped_update_is_cancelled_at_once_and_the_next_one_runs() {
                 .await
                 .is_err()
         );
-        let begun = Instant::now();
-        while repository.is_stuck() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(20),
-                "{scheme}: the thread does not end"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until(&format!("{scheme}: the thread ends"), || !repository.is_stuck()).await;
     }
 }
 

@@ -12,6 +12,7 @@ use osier::rpc::procedures::ReconcileRequest;
 use crate::daemon_rig::{DaemonRig, PATIENCE};
 use crate::git_server_http::{HttpServer, Mood};
 use crate::git_source::Source;
+use crate::poll::until;
 use crate::specs_repository::Specs;
 
 const WEB: &str = "version: 1.0.0\ncommand: [/bin/sleep, '1000']\n";
@@ -303,13 +304,11 @@ async fn a_failing_server_is_asked_less_and_less_often_up_to_a_limit_and_found_a
     server.set(Mood::Status(500));
     server.seen();
     let mut asked = Vec::new();
-    let collect = async {
-        while asked.len() < 5 {
-            asked.extend(server.seen().into_iter().map(|seen| seen.at));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, collect).await.unwrap();
+    until("it has asked five times", || {
+        asked.extend(server.seen().into_iter().map(|seen| seen.at));
+        asked.len() >= 5
+    })
+    .await;
     // Twice, then four times the interval, less a tenth; never sooner, however loaded the machine is.
     let least = [1.8, 3.6, 3.6, 3.6].map(|times| INTERVAL.mul_f64(times));
     for (pair, least) in asked.windows(2).zip(least) {

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails; the helpers of tests are tests too"
 )]
 
+mod bad_input;
 mod cli_act;
 mod cli_demo;
 mod cli_follow;
@@ -60,6 +61,10 @@ mod keeper_output;
 mod keeper_rig;
 mod keeper_runtime;
 mod keeper_user;
+#[path = "../support/kill_model.rs"]
+mod kill_model;
+#[path = "../support/kill_stage.rs"]
+mod kill_stage;
 #[path = "../support/memory_tree.rs"]
 mod memory_tree;
 #[path = "../support/mutate.rs"]
@@ -68,8 +73,11 @@ mod node_audit;
 mod node_doctor;
 mod node_ends;
 mod node_garbage;
+mod node_kills;
 mod node_leavings;
 mod node_life;
+#[path = "../support/other_half.rs"]
+mod other_half;
 mod otp_admin;
 mod otp_beyond;
 mod otp_change;
@@ -83,7 +91,11 @@ mod otp_stage;
 mod otp_start;
 mod otp_stop;
 mod otp_strategies;
+#[path = "../support/panicking_log.rs"]
+mod panicking_log;
 mod plan_conformance;
+#[path = "../support/poll.rs"]
+mod poll;
 mod project;
 #[path = "../support/real_daemon.rs"]
 mod real_daemon;

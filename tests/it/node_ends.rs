@@ -8,6 +8,7 @@ use osier::node::{Git, Node, NodeHandle, ProcessSettings};
 use osier::rpc::procedures::EventsRequest;
 use rustix::process::Signal;
 
+use crate::poll::until;
 use crate::real_daemon::{PATIENCE, RealDaemon, sleeper};
 use crate::specs_repository::Specs;
 
@@ -61,16 +62,11 @@ async fn embedded(specs: &Specs, data_dir: &std::path::Path) -> NodeHandle {
 }
 
 async fn all_are_up(data_dir: &std::path::Path) {
-    let waiting = async {
-        let is_up = |app| {
-            let log = data_dir.join("apps").join(app).join("logs/output.log");
-            std::fs::read_to_string(log).is_ok_and(|text| text.contains("up"))
-        };
-        while !["a-db", "b-api", "c-web"].into_iter().all(is_up) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let is_up = |app| {
+        let log = data_dir.join("apps").join(app).join("logs/output.log");
+        std::fs::read_to_string(log).is_ok_and(|text| text.contains("up"))
     };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("all are up");
+    until("all are up", || ["a-db", "b-api", "c-web"].into_iter().all(is_up)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

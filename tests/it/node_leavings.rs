@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use osier::node::{Git, Node, NodeHandle, ProcessSettings};
 
-use crate::real_daemon::{PATIENCE, RealDaemon, sleeper};
+use crate::poll::until;
+use crate::real_daemon::{RealDaemon, sleeper};
 use crate::specs_repository::Specs;
 
 fn specs_of(apps: &[&str]) -> Specs {
@@ -115,16 +116,6 @@ async fn impatient(specs: &Specs, data_dir: &Path, kept: Duration) -> NodeHandle
         .removed_data_kept(kept)
         .processes(processes);
     node.start().await.unwrap()
-}
-
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waiting = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    assert!(waited.is_ok(), "still not so: {what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

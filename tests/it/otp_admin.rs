@@ -10,6 +10,7 @@ use proptest::prelude::{Just, ProptestConfig, prop_assert, prop_assert_eq, prop_
 use ractor::{Actor, ActorCell, ActorStatus};
 
 use crate::otp_stage::{Cue, Order, Stage, counts, states, until_children};
+use crate::poll::answered;
 
 async fn start(children: Vec<ChildSpec>) -> SupervisorRef {
     Supervisor::start(Flags::default(), children, None).await.unwrap()
@@ -425,12 +426,11 @@ async fn thousands(kind: Kind) {
     for child in supervisor.which_children().await.unwrap() {
         child.child.unwrap().cell().kill();
     }
-    let gone = async {
-        while supervisor.count_children().await.unwrap().specs > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
+    answered("all are gone", async || {
+        let count = supervisor.count_children().await.unwrap().specs;
+        (count == 0).then_some(())
+    })
+    .await;
     assert_eq!(supervisor.which_children().await.unwrap().len(), 0);
 }
 

@@ -9,6 +9,7 @@ use osier::supervisor::{
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 
 use crate::otp_stage::{Cue, Stage, counts, is_running, states, until_children};
+use crate::poll::found;
 
 /// A start that fails this slowly never exceeds 8 restarts in 10 s.
 const SLOW: Duration = Duration::from_secs(2);
@@ -253,17 +254,8 @@ fn named(name: &'static str) -> ChildSpec {
 }
 
 async fn until_another(name: &str, than: &ActorCell) -> ActorCell {
-    let wait = async {
-        loop {
-            if let Some(cell) = ractor::registry::where_is(name)
-                && cell.get_id() != than.get_id()
-            {
-                return cell;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap()
+    let other = || ractor::registry::where_is(name).filter(|cell| cell.get_id() != than.get_id());
+    found("another has the name", other).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use osier::supervisor::{
 };
 
 use crate::otp_stage::{Cue, Stage, states, until_children};
+use crate::poll::answered;
 
 const STRATEGIES: [Strategy; 3] = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];
 
@@ -120,9 +121,10 @@ async fn c22_simple_one_for_one_corruption_does_not_come_with_the_first_death() 
         .await
         .unwrap();
     stage.cell("first").kill();
-    while supervisor.child("first").await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    answered("first is off the list", async || {
+        supervisor.child("first").await.err()
+    })
+    .await;
     assert_eq!(Arc::strong_count(&argument), 1);
     supervisor
         .start_child(with_big_argument(&stage, "second", &argument))

@@ -9,6 +9,7 @@ use osier::supervisor::{
 use ractor::ActorStatus;
 
 use crate::otp_stage::{Stage, until_children};
+use crate::poll::answered;
 
 use AutoShutdown::{AllSignificant, AnySignificant, Never};
 
@@ -34,21 +35,14 @@ async fn end(stage: &Stage, supervisor: &SupervisorRef, id: &str, how: End) {
 /// Waits until the supervisor has handled the end of this incarnation, or has ended itself; whether it is there.
 async fn stays(stage: &Stage, supervisor: &SupervisorRef, id: &str) -> bool {
     let pid = stage.pid(id);
-    let wait = async {
-        loop {
-            match supervisor.child(id).await {
-                Err(AdminError::NoProcess) => return false,
-                Err(_) => return true,
-                Ok(child) if child.last_exit.is_some() && child.pid() != Some(pid) => return true,
-                Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-            }
-        }
-    };
-    let answered = tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
-    // It may have decided to leave and not have left yet.
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let is_there = answered("its end is handled", async || match supervisor.child(id).await {
+        Err(AdminError::NoProcess) => Some(false),
+        Err(_) => Some(true),
+        Ok(child) => (child.last_exit.is_some() && child.pid() != Some(pid)).then_some(true),
+    });
+    let answered = is_there.await;
+    // It may have decided to leave and not have left yet: by the paused clock, time goes on when nobody has anything to do.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let stays = supervisor.cell().get_status() == ActorStatus::Running;
     assert!(!stays || answered);
     assert_eq!(

@@ -1,12 +1,14 @@
 //! Torn files, killed writers, full and read-only disks: a store never refuses, never lies, and recovers.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use osier::store::{DataDir, DataDirError, Retention, Store, StoreProblem};
 
+use crate::poll::until_blocking;
 use crate::store_events::{append, texts};
 use crate::store_records::{NOTE, Note, app, flush, note, open, runtime};
 
@@ -150,26 +152,18 @@ fn of_unreadable_files_three_are_kept() {
     );
 }
 
-/// Re-executes this test binary so that it runs `test` alone, with `variable` set to `folder`.
+/// The other half of `test`, in a process of its own; it ends with this one.
 fn child(test: &str, folder: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = crate::other_half::of(test, folder);
     command
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .env("OSIER_TEST_FOLDER", folder);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command
 }
 
-/// The half of the tests below that runs in a process of its own.
-fn child_folder() -> PathBuf {
-    PathBuf::from(std::env::var_os("OSIER_TEST_FOLDER").expect("run by its parent"))
-}
-
-#[test]
-#[ignore = "a part of a_killed_writer_loses_nothing_that_it_said_was_durable"]
-fn child_writes_until_it_is_killed() {
-    let folder = child_folder();
-    let (_data_dir, store) = open(&folder);
+fn write_until_killed(folder: &Path) {
+    let (_data_dir, store) = open(folder);
     for number in 1.. {
         store.put(&NOTE, &note(number));
         append(&store, &number.to_string());
@@ -181,23 +175,27 @@ fn child_writes_until_it_is_killed() {
 
 #[test]
 fn a_killed_writer_loses_nothing_that_it_said_was_durable() {
+    if let Some(folder) = crate::other_half::folder() {
+        return write_until_killed(&folder);
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut last_counter = 0;
     for round in 0..6_u64 {
-        let mut writer = child("store_damage::child_writes_until_it_is_killed", folder.path())
-            .spawn()
-            .unwrap();
+        let mut writer = child(
+            "store_damage::a_killed_writer_loses_nothing_that_it_said_was_durable",
+            folder.path(),
+        )
+        .spawn()
+        .unwrap();
         let said = || {
             fs::read_to_string(folder.path().join("durable"))
                 .ok()
                 .and_then(|text| text.parse::<u64>().ok())
         };
-        let deadline = Instant::now() + Duration::from_secs(30);
         let wanted = 3 + round * 5;
-        while said().is_none_or(|number| number < wanted) {
-            assert!(Instant::now() < deadline, "the writer does not write");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until_blocking("the writer writes", || {
+            said().is_some_and(|number| number >= wanted)
+        });
         writer.kill().unwrap();
         writer.wait().unwrap();
         let durable = said().unwrap();
@@ -249,26 +247,23 @@ fn a_second_holder_is_told_the_first_within_milliseconds() {
     assert_eq!(*again.id(), id, "the id stays");
 }
 
-#[test]
-#[ignore = "a part of a_killed_holder_leaves_no_lock"]
-fn child_holds_until_it_is_killed() {
-    let folder = child_folder();
+fn hold_until_killed(folder: &Path) {
     let _data_dir = DataDir::open(&folder.join("data")).unwrap();
     fs::write(folder.join("held"), "").unwrap();
-    std::thread::sleep(Duration::from_secs(60));
+    // Or until whoever started it is gone.
+    let _ = std::io::stdin().read(&mut [0]);
 }
 
 #[test]
 fn a_killed_holder_leaves_no_lock() {
+    if let Some(folder) = crate::other_half::folder() {
+        return hold_until_killed(&folder);
+    }
     let folder = tempfile::tempdir().unwrap();
-    let mut holder = child("store_damage::child_holds_until_it_is_killed", folder.path())
+    let mut holder = child("store_damage::a_killed_holder_leaves_no_lock", folder.path())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !folder.path().join("held").exists() {
-        assert!(Instant::now() < deadline, "it does not hold");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    until_blocking("it holds", || folder.path().join("held").exists());
     match DataDir::open(&folder.path().join("data")) {
         Err(DataDirError::Held { holder: pid, .. }) => assert_eq!(pid, Some(holder.id())),
         other => panic!("{other:?}"),
@@ -605,11 +600,11 @@ fn after_a_power_cut_in_the_middle_of_a_batch_the_state_is_the_old_or_the_new_on
 
 /// What the kernel counts for the threads of this process that are called `osier-store`.
 #[cfg(target_os = "linux")]
-fn wakeups_of_store_threads() -> Vec<(u64, u64)> {
+fn asleep_store_threads() -> Vec<(u64, u64)> {
     let mut found = Vec::new();
     for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
         let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        if !status.starts_with("Name:\tosier-store\n") {
+        if !status.starts_with("Name:\tosier-store\n") || !status.contains("\nState:\tS") {
             continue;
         }
         let switches = status
@@ -624,26 +619,31 @@ fn wakeups_of_store_threads() -> Vec<(u64, u64)> {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
-#[ignore = "a part of a_store_with_nothing_to_write_wakes_nobody"]
-fn child_has_nothing_to_write() {
-    let (_data_dir, store) = open(&child_folder().join("data"));
+fn have_nothing_to_write(folder: &Path) {
+    let (_data_dir, store) = open(&folder.join("data"));
     store.put(&NOTE, &note(1));
     append(&store, "x");
     flush(&store);
-    let before = wakeups_of_store_threads();
-    assert_eq!(before.len(), 1);
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(wakeups_of_store_threads(), before);
-    fs::write(child_folder().join("slept"), "").unwrap();
+    // Whoever waits for a flush is woken before the thread has gone to sleep again.
+    until_blocking("the store's thread sleeps", || asleep_store_threads().len() == 1);
+    let before = asleep_store_threads();
+    std::thread::sleep(Duration::from_secs(3)); // time itself is measured here
+    assert_eq!(asleep_store_threads(), before);
+    fs::write(folder.join("slept"), "").unwrap();
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_store_with_nothing_to_write_wakes_nobody() {
+    if let Some(folder) = crate::other_half::folder() {
+        return have_nothing_to_write(&folder);
+    }
     let folder = tempfile::tempdir().unwrap();
-    let status = child("store_damage::child_has_nothing_to_write", folder.path())
-        .status()
-        .unwrap();
+    let status = child(
+        "store_damage::a_store_with_nothing_to_write_wakes_nobody",
+        folder.path(),
+    )
+    .status()
+    .unwrap();
     assert!(status.success() && folder.path().join("slept").exists());
 }

@@ -9,6 +9,7 @@ use osier::store::{DataDir, Deployment, EventQuery, Retention, Store, Urgency};
 use osier::telemetry::{ActionKind, EventRecord};
 use serde_json::{Map, json};
 
+use crate::poll::until_blocking;
 use crate::store_records::{app, flush, open};
 
 fn record(counter: u64, text: &str, app: Option<&str>) -> EventRecord {
@@ -86,7 +87,11 @@ fn events_are_found_by_app_and_time() {
     for (text, name) in [("a", "web"), ("b", "db"), ("c", "web")] {
         counters.push(append_of(&store, text, Some(name)));
         flush(&store);
-        std::thread::sleep(Duration::from_millis(2));
+        // The next one is of a later millisecond.
+        let now = std::time::SystemTime::now();
+        until_blocking("a millisecond is over", || {
+            now.elapsed().is_ok_and(|age| age.as_millis() > 1)
+        });
     }
     let of_web = EventQuery {
         app: Some(app("web")),

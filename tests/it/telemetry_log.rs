@@ -1,7 +1,7 @@
 //! The daemon's log, in processes of their own: a process has but one.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use osier::actors::telemetry_router::{Telemetry, logging};
@@ -11,12 +11,11 @@ use osier::supervisor::{Blueprint, Flags, Strategy};
 use osier::telemetry::{Event, EventSink};
 use serde_json::Value;
 
-/// Runs a test of this binary alone and returns what it wrote to standard error.
+/// Runs the other half of `test` and returns what it wrote to standard error.
 fn stderr_of(test: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stderr");
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
+    let status = crate::other_half::of(test, folder.path())
         .stdout(Stdio::null())
         .stderr(fs::File::create(&file).unwrap())
         .status()
@@ -54,9 +53,8 @@ fn reconciled(actions: usize) -> Event {
     }
 }
 
-#[tokio::test]
-#[ignore = "a part of events_are_lines_of_json_with_stable_fields"]
-async fn child_logs_json() {
+#[tokio::main]
+async fn log_json() {
     logging::install(&filter("info"), LogFormat::Json).unwrap();
     let mut events = vec![Event::ReconcileStart { commit: None }; 2_000];
     events.extend(std::iter::repeat_with(|| reconciled(0)).take(2_000));
@@ -70,7 +68,10 @@ async fn child_logs_json() {
 
 #[test]
 fn events_are_lines_of_json_with_stable_fields_and_routine_is_no_line() {
-    let text = stderr_of("telemetry_log::child_logs_json");
+    if crate::other_half::folder().is_some() {
+        return log_json();
+    }
+    let text = stderr_of("telemetry_log::events_are_lines_of_json_with_stable_fields_and_routine_is_no_line");
     assert!(!text.contains("hunter2") && !text.contains('\u{1b}'), "{text}");
     let lines: Vec<Value> = text
         .lines()
@@ -93,9 +94,7 @@ fn events_are_lines_of_json_with_stable_fields_and_routine_is_no_line() {
     );
 }
 
-#[test]
-#[ignore = "a part of the_level_can_be_changed_and_a_panic_is_one_line"]
-fn child_changes_its_level_and_panics() {
+fn change_the_level_and_panic() {
     let control = logging::install(&filter("warn"), LogFormat::Pretty).unwrap();
     assert!(
         logging::install(&filter("warn"), LogFormat::Pretty).is_err(),
@@ -116,7 +115,10 @@ fn child_changes_its_level_and_panics() {
 
 #[test]
 fn the_level_can_be_changed_and_a_panic_is_one_line() {
-    let text = stderr_of("telemetry_log::child_changes_its_level_and_panics");
+    if crate::other_half::folder().is_some() {
+        return change_the_level_and_panic();
+    }
+    let text = stderr_of("telemetry_log::the_level_can_be_changed_and_a_panic_is_one_line");
     assert!(!text.contains("before") && !text.contains("other"), "{text}");
     assert!(text.contains("told"), "{text}");
     let panics: Vec<&str> = text.lines().filter(|line| line.contains("it broke")).collect();

@@ -1,6 +1,6 @@
 //! The telemetry router: every event to every sink once and in order, whatever happens to sinks and to the router.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use osier::rpc::procedures::EventsRequest;
 use osier::store::{DataDir, EventQuery, Retention, Store};
 use osier::supervisor::{Blueprint, Flags, Strategy, SupervisorRef};
 use osier::telemetry::{Event, EventRecord, EventSink};
+
+use crate::poll::until;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -68,14 +70,7 @@ async fn collect(mut stream: EventStream) -> Vec<Arc<EventRecord>> {
 
 /// Waits until the queue is empty and what was in it has been delivered.
 async fn settled(telemetry: &Telemetry, name: &str, count: u64) {
-    let reached = async {
-        while telemetry.counts().of(name) < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, reached)
-        .await
-        .expect("delivered in time");
+    until("delivered", || telemetry.counts().of(name) >= count).await;
 }
 
 fn counter(record: &EventRecord) -> u64 {
@@ -255,14 +250,8 @@ async fn a_handler_that_hangs_delays_nobody_and_its_losses_are_counted() {
     assert_eq!(slow.handled, 0);
     assert!(slow.dropped >= 3_000 - 1_024 - 1, "{slow:?}");
     gate.open();
-    let all = async {
-        while telemetry.handlers()[0].handled + slow.dropped < 3_000 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, all)
-        .await
-        .expect("it goes on when it can");
+    let is_through = || telemetry.handlers()[0].handled + slow.dropped >= 3_000;
+    until("it goes on when it can", is_through).await;
     let fast = telemetry.handlers()[1];
     assert!(
         fast_count.load(Ordering::SeqCst) > 0 && fast.panicked == 0,
@@ -287,12 +276,7 @@ async fn a_handler_that_panics_loses_that_event_alone() {
     for number in [0, 2, 4] {
         assert_eq!(handled.recv_timeout(DEADLINE).unwrap(), number);
     }
-    let counted = async {
-        while telemetry.handlers()[0].panicked < 3 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, counted).await.expect("counted");
+    until("counted", || telemetry.handlers()[0].panicked >= 3).await;
     assert_eq!(
         root.child("telemetry_router").await.unwrap().restarts,
         0,
@@ -497,21 +481,16 @@ async fn what_an_operator_did_is_on_the_disk_at_once() {
         result: "ok".to_owned(),
     });
     let file = folder.path().join("events.redb");
-    let written = async {
-        // A copy that another process could read: what is in the file, not in this store's memory.
-        loop {
-            let copy = tempfile::tempdir().unwrap();
-            if file.exists() && std::fs::copy(&file, copy.path().join("events.redb")).is_ok() {
-                let data_dir = DataDir::open(copy.path()).unwrap();
-                let read = Store::open(&data_dir, Retention::default());
-                if read.events(&EventQuery::default(), 1).len() == 1 {
-                    break;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    // A copy that another process could read: what is in the file, not in this store's memory.
+    let is_written = || {
+        let copy = tempfile::tempdir().unwrap();
+        file.exists() && std::fs::copy(&file, copy.path().join("events.redb")).is_ok() && {
+            let data_dir = DataDir::open(copy.path()).unwrap();
+            let read = Store::open(&data_dir, Retention::default());
+            read.events(&EventQuery::default(), 1).len() == 1
         }
     };
-    tokio::time::timeout(DEADLINE, written).await.expect("written");
+    until("written", is_written).await;
     println!("written after {:?}", began.elapsed());
     root.shutdown().await;
 }
@@ -547,12 +526,8 @@ async fn a_store_that_fails_and_recovers_is_told_once_each() {
     settled(&telemetry, "store.recovered", 1).await;
     let counts = telemetry.counts();
     assert_eq!((counts.of("store.set_aside"), counts.of("store.failing")), (1, 1));
-    let is_well = async {
-        while reports.lock().unwrap().last().unwrap().is_some() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, is_well).await.expect("reported");
+    let is_well = || reports.lock().unwrap().last().unwrap().is_none();
+    until("reported", is_well).await;
     cell = root
         .child("telemetry_router")
         .await
@@ -562,5 +537,56 @@ async fn a_store_that_fails_and_recovers_is_told_once_each() {
         .cell()
         .clone();
     drop(cell);
+    root.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_begins_to_follow_in_the_middle_of_a_flood_misses_nothing() {
+    let store = Store::in_memory();
+    let telemetry = telemetry(&store);
+    let root = supervised(&telemetry).await;
+    telemetry.emit(numbered(0));
+    settled(&telemetry, "git.error", 1).await;
+    let first = telemetry.events(&EventsRequest::default()).unwrap().next().await;
+    let mut after = Some(first.unwrap().id.clone());
+    // Kept events and routine ones lie in different places. Never far ahead: what is too much for a queue is dropped.
+    let (is_over, heard_up_to) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let flood = std::thread::spawn({
+        let (telemetry, is_over, heard_up_to) =
+            (telemetry.clone(), Arc::clone(&is_over), Arc::clone(&heard_up_to));
+        move || {
+            for number in 1.. {
+                while number > heard_up_to.load(Ordering::Relaxed) + 200 {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::yield_now();
+                }
+                telemetry.emit(numbered(number));
+                telemetry.emit(Event::ReconcileStart { commit: None });
+            }
+        }
+    });
+    let mut expected = 1;
+    for _ in 0..300 {
+        let request = EventsRequest {
+            after: after.take(),
+            follow: true,
+            ..EventsRequest::default()
+        };
+        let mut stream = telemetry.events(&request).unwrap();
+        let mut heard = 0;
+        while heard < 5 {
+            let record = next(&mut stream).await;
+            if record.name() == "git.error" {
+                assert_eq!(number_of(&record), expected);
+                heard_up_to.store(expected, Ordering::Relaxed);
+                (expected, heard) = (expected + 1, heard + 1);
+            }
+            after = Some(record.id.clone());
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
     root.shutdown().await;
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use osier::names::{AppName, InstanceId};
 use osier::runtime::keeper::frame::{FrameBuffer, write_frame};
@@ -288,14 +288,7 @@ pub fn status_kib(pid: u32, field: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Waits for something that only looking can tell.
-pub async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "still not so: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
+pub use crate::poll::until as wait_until;
 
 pub fn app(name: &str) -> AppName {
     name.parse().unwrap()

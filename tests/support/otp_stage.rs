@@ -9,6 +9,8 @@ use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::sync::watch;
 
+use crate::poll::answered;
+
 /// How long a test waits for anything at most (by the test's clock).
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -409,19 +411,11 @@ pub async fn until_children(
     what: &str,
     mut is_so: impl FnMut(&[ChildInfo]) -> bool,
 ) -> Vec<ChildInfo> {
-    let wait = async {
-        loop {
-            let children = supervisor.which_children().await.unwrap();
-            if is_so(&children) {
-                return children;
-            }
-            tokio::task::yield_now().await;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("in vain: until {what}"))
+    answered(what, async || {
+        let children = supervisor.which_children().await.unwrap();
+        is_so(&children).then_some(children)
+    })
+    .await
 }
 
 /// `id state`, in start order.

@@ -18,6 +18,8 @@ impl Specs {
         };
         let bare = specs.folder.path().join("specs.git");
         specs.run(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        // Nothing goes on behind the back of a test that pushes a thousand times.
+        specs.run(&["-C", bare.to_str().unwrap(), "config", "receive.autogc", "false"]);
         std::fs::create_dir(specs.work()).unwrap();
         specs.git(&["init", "-q", "-b", "main"]);
         specs.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
@@ -74,7 +76,7 @@ impl Specs {
             "-c",
             "user.email=ada@example.org",
         ];
-        all.extend(["-c", "commit.gpgsign=false"]);
+        all.extend(["-c", "commit.gpgsign=false", "-c", "gc.auto=0"]);
         all.extend(words);
         self.run(&all)
     }
@@ -88,7 +90,8 @@ impl Specs {
             .unwrap();
         assert!(
             done.status.success(),
-            "git {words:?}: {}",
+            "git {words:?}: {}, {}",
+            done.status,
             String::from_utf8_lossy(&done.stderr)
         );
         String::from_utf8_lossy(&done.stdout).trim().to_owned()

@@ -1,5 +1,6 @@
 //! Everything that an app actor works with, shared by all of them, and what outlives an incarnation of one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dashmap::DashMap;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::SteadyClock;
+use super::{AppMsg, SteadyClock};
 use crate::actors::board::Board;
+use crate::actors::mailbox::Mailbox;
 use crate::lifecycle::{AppRecord, AppRecords, Target};
 use crate::names::{AppName, NodeName};
 use crate::runtime::{DynRuntime, Runtimes, Usage};
@@ -101,7 +103,9 @@ impl FirstLook {
     }
 }
 
-/// What outlives an incarnation of an app actor: whose turn it is to touch the app's processes, and the newest record.
+/// What outlives an incarnation of an app actor: whose turn it is to touch the app's processes, the newest record, and
+/// where the newest incarnation is. It holds every app that the node has to do with, from its first actor (or from what
+/// the store remembers) until it is off the node.
 #[derive(Debug, Default)]
 pub struct Turns {
     apps: DashMap<AppName, Turn>,
@@ -112,32 +116,58 @@ pub struct Turns {
 pub(super) struct Turn {
     pub(super) lock: Arc<Mutex<()>>,
     pub(super) record: Option<Arc<AppRecord>>,
+    actor: Option<Mailbox<AppMsg>>,
+}
+
+impl Turn {
+    /// Or does somebody merely hold its lock?
+    fn is_of_an_app(&self) -> bool {
+        self.actor.is_some() || self.record.is_some()
+    }
 }
 
 impl Turns {
-    pub(super) fn of(&self, app: &AppName) -> Turn {
-        self.apps.entry(app.clone()).or_default().clone()
+    /// A new incarnation takes over. It enters itself before it tells anybody that it is there: whoever answers it finds it.
+    pub(super) fn enter(&self, app: &AppName, actor: Mailbox<AppMsg>) -> Turn {
+        let mut turn = self.apps.entry(app.clone()).or_default();
+        turn.actor = Some(actor);
+        turn.clone()
     }
 
-    pub(super) fn remember(&self, app: &AppName, record: Arc<AppRecord>) {
-        if let Some(mut turn) = self.apps.get_mut(app) {
-            turn.record = Some(record);
-        }
+    pub(in crate::actors) fn remember(&self, app: &AppName, record: Arc<AppRecord>) {
+        self.apps.entry(app.clone()).or_default().record = Some(record);
     }
 
     pub(super) fn forget(&self, app: &AppName) {
         self.apps.remove(app);
     }
 
+    /// Where the newest incarnation is, dead or alive.
+    pub(in crate::actors) fn actor(&self, app: &AppName) -> Option<Mailbox<AppMsg>> {
+        self.apps.get(app)?.actor.clone()
+    }
+
+    /// Every app and its newest record.
+    pub(in crate::actors) fn records(&self) -> BTreeMap<AppName, Arc<AppRecord>> {
+        let apps = self.apps.iter().filter(|turn| turn.is_of_an_app());
+        apps.map(|turn| (turn.key().clone(), turn.record.clone().unwrap_or_default()))
+            .collect()
+    }
+
+    /// Has the node to do with this app?
+    pub(in crate::actors) fn knows(&self, app: &AppName) -> bool {
+        self.apps.get(app).is_some_and(|turn| turn.is_of_an_app())
+    }
+
     /// An app's turn, for somebody who is not its actor.
     pub(in crate::actors) async fn take(&self, app: &AppName) -> OwnedMutexGuard<()> {
-        self.of(app).lock.lock_owned().await
+        let lock = self.apps.entry(app.clone()).or_default().lock.clone();
+        lock.lock_owned().await
     }
 
     /// Forgets a turn that nobody has or waits for.
     pub(in crate::actors) fn forget_unused(&self, app: &AppName) {
-        let is_unused =
-            |_: &AppName, turn: &Turn| turn.record.is_none() && Arc::strong_count(&turn.lock) == 1;
+        let is_unused = |_: &AppName, turn: &Turn| !turn.is_of_an_app() && Arc::strong_count(&turn.lock) == 1;
         self.apps.remove_if(app, is_unused);
     }
 }

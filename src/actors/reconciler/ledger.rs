@@ -224,6 +224,12 @@ impl Ledger {
         self.desired = Some(accepted);
     }
 
+    /// Does the accepted commit ask for it?
+    pub fn wants(&self, app: &AppName) -> bool {
+        let accepted = self.desired.as_ref();
+        accepted.is_some_and(|accepted| accepted.desired.apps.contains_key(app))
+    }
+
     fn is_held(&self, app: &AppName) -> bool {
         self.words.node_suspended.is_some()
             || self.words.suspended.contains_key(app)

@@ -17,7 +17,7 @@ use crate::actors::apps::Apps;
 use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::{NodeBoard, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
-use crate::lifecycle::{Target, Want};
+use crate::lifecycle::Target;
 use crate::names::{AppName, CommitId};
 use crate::plan::{Diff, Plan};
 use crate::source::folder::Folders;
@@ -40,8 +40,6 @@ pub(crate) struct ReconcilerServices {
     pub memory: Arc<dyn Memory>,
     /// `[prune] max` as a share.
     pub prune_share_max: f64,
-    /// Told of each commit that was read and is applied.
-    pub applied: Arc<dyn Fn(CommitId) + Send + Sync>,
     /// The artefacts that came out of the repository.
     pub folders: Folders,
     /// Told when an app has left, and when another commit says who belongs here.
@@ -64,6 +62,10 @@ pub(crate) struct Passes {
     cache: Option<SpecCache>,
     /// The newest commit that came while another one was being read.
     next: Option<(CommitFacts, bool)>,
+    /// The commit that could not be read, and why, as it was told: it comes again with each look.
+    refused: Option<(CommitId, String)>,
+    /// The commit that was noted as accepted.
+    noted: Option<CommitId>,
     told: BTreeMap<AppName, Target>,
     /// The plan of the newest commit, for those who ask how it went.
     newest: Plan,
@@ -85,6 +87,8 @@ impl Passes {
             ledger: Book::new(ledger),
             cache: Some(SpecCache::default()),
             next: None,
+            refused: None,
+            noted: None,
             told: BTreeMap::new(),
             newest: Plan::default(),
             waiting: Waiting::default(),
@@ -117,21 +121,27 @@ impl Passes {
             self.next = Some((facts, is_manual));
             return;
         };
-        if is_manual || self.is_news(&facts.id) {
+        let is_refused = self.refused.as_ref().is_some_and(|(id, _)| *id == facts.id);
+        if is_manual || self.is_news(&facts.id) && !is_refused {
             self.services.events.emit(Event::ReconcileStart {
                 commit: Some(facts.id.clone()),
             });
         }
+        let is_known = self.noted.as_ref() == Some(&facts.id);
         let specs = self.services.specs.clone();
         let myself = self.myself.clone();
         tokio::spawn(async move {
             let begin = Instant::now();
             let (result, cache) = specs.read(facts.id.clone(), cache).await;
+            // Noted before any app hears of it: whoever begins anew after that goes on from here, and not from what was
+            // before, which would take apps back and forth again.
+            let is_noted = result.is_ok() && (is_known || specs.accept(facts.id.clone()).await);
             let duration_ms = millis(begin);
             let outcome = Box::new(ReadOutcome {
                 result,
                 cache,
                 duration_ms,
+                is_noted,
             });
             // The reconciler is gone only when the node stops; then nobody waits for this.
             let _ = myself.cast(ReconcilerMsg::Read {
@@ -156,6 +166,7 @@ impl Passes {
         let is_news = self.is_news(&facts.id);
         match outcome.result {
             Ok(desired) => {
+                self.refused = None;
                 if self.ledger.expire_words(now_ms(), true) {
                     self.services.memory.save_words(&self.ledger.words);
                 }
@@ -164,7 +175,7 @@ impl Passes {
                     desired,
                     read_at: rfc3339(now_ms()),
                 };
-                (self.services.applied)(accepted.facts.id.clone());
+                self.noted = outcome.is_noted.then(|| accepted.facts.id.clone());
                 self.accept(accepted, is_news);
                 let (verdict, told_count) = self.tell().await;
                 if is_news {
@@ -179,22 +190,7 @@ impl Passes {
                 );
             }
             Err(error) => {
-                let error = error.to_string();
-                if is_news || is_manual {
-                    let duration_ms = outcome.duration_ms;
-                    let code = "osier::specs::unreadable".to_owned();
-                    self.services.events.emit(Event::ReconcileError {
-                        code,
-                        error: error.clone(),
-                        duration_ms,
-                    });
-                }
-                self.services
-                    .board
-                    .set_specs(|specs| specs.error = Some(error.clone()));
-                self.services
-                    .board
-                    .set_reconcile(outcome.duration_ms, Some(error));
+                self.refuse(facts.id, error.to_string(), is_manual, outcome.duration_ms);
                 // Whoever runs goes on, from what was applied last.
                 self.tell().await;
             }
@@ -203,6 +199,23 @@ impl Passes {
             self.commit(facts, is_manual);
         }
         self.answer_waiting();
+    }
+
+    /// A commit cannot be read. Told once, however often it is looked at.
+    fn refuse(&mut self, commit: CommitId, error: String, is_manual: bool, duration_ms: u64) {
+        let refused = Some((commit, error.clone()));
+        if is_manual || self.refused != refused {
+            self.services.events.emit(Event::ReconcileError {
+                code: "osier::specs::unreadable".to_owned(),
+                error: error.clone(),
+                duration_ms,
+            });
+            self.refused = refused;
+        }
+        self.services
+            .board
+            .set_specs(|specs| specs.error = Some(error.clone()));
+        self.services.board.set_reconcile(duration_ms, Some(error));
     }
 
     /// Takes over what a commit asks for: notes whom it touches and publishes its facts.
@@ -282,7 +295,7 @@ impl Passes {
                 continue;
             }
             self.ledger.unsettle(&name);
-            self.services.apps.tell(&name, target.clone()).await;
+            self.services.apps.tell(&name, &target).await;
             self.waiting.told(name.clone());
             self.told.insert(name, target);
             told_count += 1;
@@ -301,19 +314,14 @@ impl Passes {
     /// An app actor reports a transition.
     pub async fn app_changed(&mut self, report: AppReport) {
         let name = report.app.clone();
-        let told = self.told.get(&name);
         let Some(target) = &report.target else {
-            // It has just started: another incarnation may have heard its target, this one has not.
-            if let Some(told) = told {
-                self.services.apps.tell(&name, told.clone()).await;
-            }
-            return;
+            return self.asked(&name).await;
         };
-        if told.is_some_and(|told| told.is_same(target)) {
+        if self.told.get(&name).is_some_and(|told| told.is_same(target)) {
             self.waiting.heard(&name);
         }
-        let is_wanted_gone = told.is_some_and(|told| matches!(told.want, Want::Gone));
-        if report.gone && is_wanted_gone {
+        if report.gone {
+            // Its actor ends, whatever it was told meanwhile: if the app is wanted again, the next pass starts another.
             self.forget(&name).await;
         } else {
             let standing = self.ledger.change().standings.entry(name).or_default();
@@ -326,11 +334,25 @@ impl Passes {
         self.make_pass_due();
     }
 
+    /// An actor has just started and asks for its target: another incarnation may have heard it, this one has not.
+    async fn asked(&mut self, name: &AppName) {
+        if let Some(target) = self.told.get(name) {
+            self.services.apps.tell(name, target).await;
+        } else if self.ledger.desired.is_some() && !self.ledger.standings.contains_key(name) {
+            // Restarted while its app went off the node: nobody wants it, and it has to be told that.
+            let standings = &mut self.ledger.change().standings;
+            standings.insert(name.clone(), Standing::default());
+            self.make_pass_due();
+        }
+    }
+
     /// An app is off the node: so is its actor, and its artefact if nobody else has the same.
     async fn forget(&mut self, name: &AppName) {
         let ledger = self.ledger.change();
         let standing = ledger.standings.remove(name);
-        ledger.touched.remove(name);
+        if !ledger.wants(name) {
+            ledger.touched.remove(name);
+        }
         self.told.remove(name);
         self.waiting.heard(name);
         self.services.apps.end(name).await;

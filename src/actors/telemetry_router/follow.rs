@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use futures::future::BoxFuture;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -42,6 +44,8 @@ pub struct EventStream {
     has_backlog: bool,
     /// None: it ends with the ring.
     live: Option<Receiver<Arc<Numbered>>>,
+    /// Resolves when nobody will tell anything more.
+    ended: BoxFuture<'static, ()>,
 }
 
 impl std::fmt::Debug for EventStream {
@@ -70,7 +74,7 @@ impl EventStream {
             query.after = Some(
                 newest
                     .first()
-                    .map_or(telemetry.0.store.last_event_counter(), |(counter, _)| {
+                    .map_or(telemetry.0.delivered.load(Ordering::Acquire), |(counter, _)| {
                         counter.saturating_sub(1)
                     }),
             );
@@ -81,14 +85,24 @@ impl EventStream {
             page: VecDeque::new(),
             has_backlog: true,
             live,
+            ended: Box::pin(std::future::pending()),
         })
+    }
+
+    /// Lets it end when `ended` resolves, after what was told until then. It holds the telemetry itself, and would wait
+    /// for ever for a node that is gone.
+    pub(crate) fn until(self, ended: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            ended: Box::pin(ended),
+            ..self
+        }
     }
 
     /// What happens from now on.
     pub(super) fn from_now(telemetry: Telemetry) -> Self {
         let live = Some(telemetry.0.followers.subscribe());
         let query = EventQuery {
-            after: Some(telemetry.0.store.last_event_counter()),
+            after: Some(telemetry.0.delivered.load(Ordering::Acquire)),
             ..EventQuery::default()
         };
         Self {
@@ -97,6 +111,7 @@ impl EventStream {
             page: VecDeque::new(),
             has_backlog: false,
             live,
+            ended: Box::pin(std::future::pending()),
         }
     }
 
@@ -111,7 +126,12 @@ impl EventStream {
                 self.read_page().await;
                 continue;
             }
-            match self.live.as_mut()?.recv().await {
+            let told = tokio::select! {
+                biased;
+                told = self.live.as_mut()?.recv() => told,
+                () = &mut self.ended => Err(RecvError::Closed),
+            };
+            match told {
                 Ok(told) if self.query.matches(told.counter, &told.record) => {
                     self.query.after = Some(told.counter);
                     return Some(Arc::clone(&told.record));
@@ -119,34 +139,38 @@ impl EventStream {
                 Ok(_) => {}
                 // Too slow for the live ones: the ring has them.
                 Err(RecvError::Lagged(_)) => self.has_backlog = true,
-                Err(RecvError::Closed) => return None,
+                Err(RecvError::Closed) => {
+                    self.live = None;
+                    return None;
+                }
             }
         }
     }
 
-    /// Reads what comes next in the ring, and the routine events of the same stretch.
+    /// Reads what comes next in the ring, and the routine events of the same stretch. Of what happens meanwhile a follower
+    /// is told: the ring would have some of it already, and not what came before.
     async fn read_page(&mut self) {
+        let upto = match self.live {
+            Some(_) => self.telemetry.0.delivered.load(Ordering::Acquire),
+            None => u64::MAX,
+        };
         let (telemetry, query) = (self.telemetry.clone(), self.query.clone());
         let read =
             tokio::task::spawn_blocking(move || telemetry.0.store.events(&query, EVENTS_PAGE_MAX)).await;
         let kept = read.unwrap_or_default();
-        self.has_backlog = kept.len() >= EVENTS_PAGE_MAX;
-        let mut found: BTreeMap<u64, Arc<EventRecord>> = BTreeMap::new();
-        let last_kept = if self.has_backlog {
-            kept.last().map(|(counter, _)| *counter)
-        } else {
-            None
-        };
+        let last_kept = kept.last().map(|(counter, _)| *counter);
+        self.has_backlog = kept.len() >= EVENTS_PAGE_MAX && last_kept.is_some_and(|last| last <= upto);
+        let end = last_kept.filter(|_| self.has_backlog).unwrap_or(upto);
+        let mut found: BTreeMap<u64, Arc<EventRecord>> = kept.into_iter().collect();
         for routine in &*lock(&self.telemetry.0.routine) {
-            let is_within = last_kept.is_none_or(|last| routine.counter < last);
-            if is_within && self.query.matches(routine.counter, &routine.record) {
+            if self.query.matches(routine.counter, &routine.record) {
                 found.insert(routine.counter, Arc::clone(&routine.record));
             }
         }
-        found.extend(kept);
-        if let Some((last, _)) = found.last_key_value() {
-            self.query.after = Some(*last);
-        }
+        found.retain(|counter, _| *counter <= end);
+        let last = found.last_key_value().map(|(counter, _)| *counter);
+        let reached = if self.live.is_some() { Some(end) } else { last };
+        self.query.after = self.query.after.max(reached);
         self.page = found.into_values().collect();
     }
 }

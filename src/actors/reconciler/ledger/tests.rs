@@ -229,3 +229,15 @@ fn an_app_that_never_ran_and_is_wanted_no_more_is_taken_off() {
     ledger.standings.insert(name("bad"), Standing::default());
     assert_eq!(want(&ledger.decide(), "bad"), Some(Want::Gone));
 }
+
+#[test]
+fn a_spec_that_says_suspend_leaves_what_runs_as_it_is() {
+    let mut new = DesiredApp::clone(&app("web", "2", &[]));
+    new.spec.suspend = Some(true);
+    for running in [vec![app("web", "1", &[])], Vec::new()] {
+        let decision = ledger(&[Arc::new(new.clone())], &running).decide();
+        assert_eq!(want(&decision, "web"), Some(Want::Keep));
+        assert!(decision.targets["web"].suspended);
+        assert!(decision.plan.is_empty());
+    }
+}

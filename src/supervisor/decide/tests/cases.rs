@@ -131,3 +131,105 @@ fn e07_an_actor_that_comes_up_after_its_start_was_given_up_is_killed() {
         }]
     ));
 }
+
+#[test]
+fn who_waits_for_a_group_is_heard_when_its_restart_fails_also_after_a_change_of_strategy() {
+    let at = Instant::now();
+    let specs = || ["a", "b"].map(|id| ChildSpec::new(id, |_| async { Ok(Started::ignored()) }));
+    let flags = |strategy| Flags::new(strategy).intensity(100, Duration::from_secs(5));
+    let mut core = Ours::new(Mode::Static, flags(RestartStrategy::RestForOne), specs().to_vec()).unwrap();
+    let first = start_of(&core.decide(Event::Begin, at));
+    let started = |incarnation, handle| Event::Started {
+        incarnation,
+        outcome: Ok(Some(handle)),
+    };
+    let second = start_of(&core.decide(started(first, 1), at));
+    core.decide(started(second, 2), at);
+    // The first dies: the second is stopped, then the first is started.
+    let reason = ExitReason::Killed;
+    core.decide(
+        Event::Exited {
+            incarnation: first,
+            reason: reason.clone(),
+        },
+        at,
+    );
+    let stopped = Event::Stopped {
+        incarnation: second,
+        reason,
+    };
+    let again = start_of(&core.decide(stopped, at));
+    core.reconfigure(flags(RestartStrategy::OneForOne), specs().to_vec(), at)
+        .unwrap();
+    let terminate = Event::Call {
+        request: Request::Terminate("b".into()),
+        reply: (),
+    };
+    assert!(core.decide(terminate, at).is_empty(), "it waits for the group");
+    let failed = Event::Started {
+        incarnation: again,
+        outcome: Err(StartError::failed("bad luck")),
+    };
+    let commands = core.decide(failed, at);
+    let is_answer = |command: &Command<u32, ()>| matches!(command, Command::Reply { answer: Ok(None), .. });
+    assert!(commands.iter().any(is_answer));
+}
+
+#[test]
+fn a_child_that_ends_badly_while_it_is_stopped_is_told_with_its_own_reason() {
+    let at = Instant::now();
+    let (mut core, incarnation) = with_one_child(at);
+    let terminate = Request::Terminate("a".into());
+    core.decide(
+        Event::Call {
+            request: terminate,
+            reply: (),
+        },
+        at,
+    );
+    let reason = ExitReason::Failed("it broke while it tidied up".into());
+    core.decide(
+        Event::Exited {
+            incarnation,
+            reason: reason.clone(),
+        },
+        at,
+    );
+    let stopped = Event::Stopped {
+        incarnation,
+        reason: ExitReason::Shutdown(None),
+    };
+    let commands = core.decide(stopped, at);
+    let told = commands.iter().find_map(|command| match command {
+        Command::Notice(Notice::Exited { reason, .. }) => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(told, Some(reason));
+}
+
+#[test]
+fn where_children_share_their_fate_one_start_waits_for_the_other() {
+    let at = Instant::now();
+    let specs = ["a", "b"].map(|id| ChildSpec::new(id, |_| async { Ok(Started::ignored()) }));
+    let flags = Flags::new(RestartStrategy::OneForAll);
+    let mut core = Ours::new(Mode::Static, flags, specs.to_vec()).unwrap();
+    // Neither wants to run at first: both are listed, and down.
+    let mut incarnation = start_of(&core.decide(Event::Begin, at));
+    let ignored = |incarnation| Event::Started {
+        incarnation,
+        outcome: Ok(None),
+    };
+    incarnation = start_of(&core.decide(ignored(incarnation), at));
+    core.decide(ignored(incarnation), at);
+    let restart = |id: &str| Event::Call {
+        request: Request::Restart(id.into()),
+        reply: (),
+    };
+    let first = start_of(&core.decide(restart("a"), at));
+    assert!(core.decide(restart("b"), at).is_empty(), "it waits");
+    let started = Event::Started {
+        incarnation: first,
+        outcome: Ok(Some(1)),
+    };
+    start_of(&core.decide(started, at));
+}
