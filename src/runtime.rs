@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub mod accounts;
 pub mod embedded;
 #[cfg(all(target_os = "linux", feature = "process"))]
 pub mod keeper;

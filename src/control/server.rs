@@ -19,7 +19,7 @@ use super::room::{Place, Room};
 use super::wire::{self, WireError};
 use crate::rpc::frames::{ClientFrame, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, ServerFrame, VERSION};
 use crate::rpc::{RpcError, RpcErrorCode};
-use crate::runtime::process::users::name_of;
+use crate::runtime::accounts::name_of;
 
 /// At most so many clients at once. One more takes the place of the one that has been silent for longest.
 const CONNECTIONS_MAX: usize = 256;

@@ -43,11 +43,11 @@ impl Moment {
 
 /// Names this start of the machine. Where the system does not tell, each process counts for itself.
 fn boot() -> String {
-    #[cfg(target_os = "linux")]
-    if let Some(boot) = Some(super::keeper::proc::boot_id()).filter(|boot| !boot.is_empty()) {
-        return boot;
-    }
-    format!("process {}", std::process::id())
+    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    told.map_or_else(
+        |_| format!("process {}", std::process::id()),
+        |boot| boot.trim().to_owned(),
+    )
 }
 
 /// The removed apps whose folders are kept, and how much longer. Survives the daemon in its store.

@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use crate::runtime::accounts::Account;
 use crate::runtime::keeper::protocol::User;
 
 /// Why an app cannot run as a user.
@@ -38,22 +39,8 @@ pub fn find(name: &str) -> Result<Option<User>, UserError> {
     }
 }
 
-/// The name of a user, where `/etc/passwd` has one.
-#[must_use]
-pub fn name_of(uid: u32) -> Option<String> {
-    name_in(uid, &fs::read_to_string("/etc/passwd").ok()?)
-}
-
-fn name_in(uid: u32, passwd: &str) -> Option<String> {
-    let entry = passwd
-        .lines()
-        .filter_map(Entry::parse)
-        .find(|entry| entry.uid == uid)?;
-    Some(entry.name.to_owned())
-}
-
 fn look_up(name: &str, passwd: &str, group: &str) -> Option<User> {
-    let entries: Vec<Entry<'_>> = passwd.lines().filter_map(Entry::parse).collect();
+    let entries: Vec<Account<'_>> = passwd.lines().filter_map(Account::parse).collect();
     if let Some(entry) = entries.iter().find(|entry| entry.name == name) {
         return Some(User {
             uid: entry.uid,
@@ -87,24 +74,6 @@ fn groups_of(name: &str, gid: u32, group: &str) -> Vec<u32> {
     groups
 }
 
-#[derive(Clone, Copy)]
-struct Entry<'a> {
-    name: &'a str,
-    uid: u32,
-    gid: u32,
-}
-
-impl<'a> Entry<'a> {
-    /// `name:password:uid:gid:…`
-    fn parse(line: &'a str) -> Option<Self> {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| !name.is_empty())?;
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
-        Some(Self { name, uid, gid })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,13 +83,6 @@ mod tests {
 
     fn found(name: &str) -> Option<(u32, u32, Vec<u32>)> {
         look_up(name, PASSWD, GROUP).map(|user| (user.uid, user.gid, user.groups))
-    }
-
-    #[test]
-    fn a_number_becomes_a_name_where_there_is_one() {
-        assert_eq!(name_in(1001, PASSWD).as_deref(), Some("web"));
-        assert_eq!(name_in(0, PASSWD).as_deref(), Some("root"));
-        assert_eq!(name_in(4000, PASSWD), None);
     }
 
     #[test]

@@ -1,0 +1,54 @@
+//! The accounts of `/etc/passwd`: names beside their numbers.
+
+use std::fs;
+
+/// The name of a user, where `/etc/passwd` has one.
+#[must_use]
+pub fn name_of(uid: u32) -> Option<String> {
+    name_in(uid, &fs::read_to_string("/etc/passwd").ok()?)
+}
+
+fn name_in(uid: u32, passwd: &str) -> Option<String> {
+    let entry = passwd
+        .lines()
+        .filter_map(Account::parse)
+        .find(|entry| entry.uid == uid)?;
+    Some(entry.name.to_owned())
+}
+
+/// One line of `/etc/passwd`.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its first group.
+    pub gid: u32,
+}
+
+impl<'a> Account<'a> {
+    /// The account in a line `name:password:uid:gid:…`.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some(Self { name, uid, gid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:1001:1002::/srv:/bin/false\n# junk\n::::\n";
+
+    #[test]
+    fn a_number_becomes_a_name_where_there_is_one() {
+        assert_eq!(name_in(1001, PASSWD).as_deref(), Some("web"));
+        assert_eq!(name_in(0, PASSWD).as_deref(), Some("root"));
+        assert_eq!(name_in(4000, PASSWD), None);
+    }
+}
