@@ -36,7 +36,7 @@ pub struct Spawn {
     pub stop_grace_ms: u64,
     /// How large and how many its log files may get.
     pub logs: LogLimits,
-    /// Kept with the run and given back by [`Request::List`]: means nothing to the keeper.
+    /// Kept with the run and given back by [`super::Request::List`]: means nothing to the keeper.
     pub label: String,
 }
 
