@@ -91,7 +91,8 @@ a_status() {
             elif . == "invalid" then "failed" else "pending" end;
         {revision: $status.last_commit, state: $status.status, error: $status.reason, blocked: $status.blocked,
          apps: ($apps | map_values({state: (.status | word), raw: .status, pid: .os_pid, restarts, version, health, sync,
-            error: (.last_error | if . == null then null else .message end)}))}'
+            error: (.last_error | if . == null then null
+                else ([.file, .line, .column | values | tostring + ":"] | join("")) + " " + .message end)}))}'
 }
 
 # a_events NODE: one JSON a line {ts, kind, app, ...}
