@@ -1,12 +1,12 @@
 //! The ledger together with what was decided from it: decided anew only after a change, so that a reconcile without
 //! news costs the same for ten apps and for ten thousand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use super::ledger::{Decision, Ledger};
+use super::ledger::{Decision, Ledger, Standing};
 use crate::lifecycle::Target;
-use crate::names::AppName;
+use crate::names::{AppName, SpecDigest};
 use crate::plan::Plan;
 use crate::status::Blocked;
 
@@ -16,6 +16,10 @@ pub(super) struct Book {
     ledger: Ledger,
     /// What follows from the ledger as it is; none after a change.
     verdict: Option<Verdict>,
+    /// Removals were held back when it was decided last: how many run decides whether they still are.
+    is_blocked: bool,
+    /// The apps that others depend on; none after a change.
+    needed: Option<BTreeSet<AppName>>,
 }
 
 /// A decision without its targets, which were handed out.
@@ -32,12 +36,15 @@ impl Book {
         Self {
             ledger,
             verdict: None,
+            is_blocked: false,
+            needed: None,
         }
     }
 
     /// To write in it. What was decided is void with that.
     pub fn change(&mut self) -> &mut Ledger {
         self.verdict = None;
+        self.needed = None;
         &mut self.ledger
     }
 
@@ -48,6 +55,27 @@ impl Book {
             self.verdict = None;
         }
         has_changed
+    }
+
+    /// An app says how it stands. Tells whether any target may be another one by that: most of what an app says, its
+    /// restarts above all, changes none, and then a thousand others need not be looked at.
+    pub fn note(&mut self, app: AppName, standing: Standing) -> bool {
+        let before = self.ledger.standings.get(&app);
+        let is_satisfied = before.is_some_and(|before| before.satisfied);
+        let is_same_applied = before.is_some_and(|before| digest(before) == digest(&standing));
+        let decides = (!is_same_applied && (self.is_blocked || !self.ledger.is_plainly_wanted(&app)))
+            || (is_satisfied != standing.satisfied && self.is_needed(&app));
+        if decides || !is_same_applied {
+            // The plan is another one even where the targets are not.
+            self.verdict = None;
+        }
+        self.ledger.standings.insert(app, standing);
+        decides
+    }
+
+    fn is_needed(&mut self, app: &AppName) -> bool {
+        let ledger = &self.ledger;
+        self.needed.get_or_insert_with(|| ledger.needed()).contains(app)
     }
 
     /// This app has something to do. Nothing is decided by that, so what was decided stays.
@@ -65,9 +93,15 @@ impl Book {
             targets,
             blocked,
         } = self.ledger.decide();
+        self.is_blocked = blocked.is_some();
         let verdict = self.verdict.insert(Verdict { plan, blocked });
         (verdict.clone(), Some(targets))
     }
+}
+
+/// What an app last applied.
+fn digest(standing: &Standing) -> Option<&SpecDigest> {
+    standing.applied.as_ref().map(|app| &app.digest)
 }
 
 impl Deref for Book {
@@ -77,3 +111,6 @@ impl Deref for Book {
         &self.ledger
     }
 }
+
+#[cfg(test)]
+mod tests;

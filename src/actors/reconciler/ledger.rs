@@ -230,6 +230,20 @@ impl Ledger {
         accepted.is_some_and(|accepted| accepted.desired.apps.contains_key(app))
     }
 
+    /// Git asks for it and nothing stands in the way: what it is told does not depend on what runs.
+    pub fn is_plainly_wanted(&self, app: &AppName) -> bool {
+        self.wants(app) && !self.is_held(app)
+    }
+
+    /// The apps that others of the accepted commit depend on.
+    pub fn needed(&self) -> BTreeSet<AppName> {
+        let accepted = self.desired.iter();
+        accepted
+            .flat_map(|accepted| accepted.desired.apps.values())
+            .flat_map(|app| app.spec.depends_on.iter().cloned())
+            .collect()
+    }
+
     fn is_held(&self, app: &AppName) -> bool {
         self.words.node_suspended.is_some()
             || self.words.suspended.contains_key(app)
@@ -429,4 +443,4 @@ fn app_error(mistake: &SpecError, at: &str) -> AppError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

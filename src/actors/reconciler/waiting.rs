@@ -34,6 +34,11 @@ impl Waiting {
         self.callers.push((patience, reply));
     }
 
+    /// Does anybody wait?
+    pub fn is_anybody_there(&self) -> bool {
+        !self.callers.is_empty()
+    }
+
     /// An app was told a target.
     pub fn told(&mut self, app: AppName) {
         self.unheard.insert(app);

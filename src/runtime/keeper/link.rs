@@ -5,8 +5,7 @@
 //! be repeated. Spawns that are issued in the same moment travel in one frame. An exit is acknowledged to the keeper
 //! when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,8 +18,13 @@ use super::protocol::{
 use super::{KeeperOptions, KeeperProgram};
 use crate::names::{AppName, InstanceId};
 
+mod exits;
+mod known;
 mod start;
 mod task;
+
+use exits::Exits;
+use known::Known;
 
 /// How long a call waits for its answer, the start of a keeper included.
 const CALL_DEADLINE: Duration = Duration::from_secs(15);
@@ -87,6 +91,7 @@ pub enum LinkEvent {
 pub struct KeeperLink {
     commands: mpsc::UnboundedSender<Command>,
     exits: Arc<Exits>,
+    known: Arc<Known>,
     state: watch::Receiver<LinkState>,
 }
 
@@ -125,11 +130,14 @@ impl KeeperLink {
         let (events, told) = mpsc::channel(EVENTS_MAX);
         let (shown, state) = watch::channel(LinkState::default());
         let exits = Arc::new(Exits::default());
-        let task = task::Task::new(options, received, events, shown, Arc::clone(&exits));
+        let known = Arc::new(Known::default());
+        let shared = (Arc::clone(&exits), Arc::clone(&known));
+        let task = task::Task::new(options, received, events, shown, shared);
         tokio::spawn(task.run());
         let link = Self {
             commands,
             exits,
+            known,
             state,
         };
         (link, told)
@@ -185,6 +193,7 @@ impl KeeperLink {
             return Err(SpawnFault::Malformed { why }.into());
         }
         let (fate, known) = oneshot::channel();
+        self.known.started(&spawn.app);
         let spawn = Box::new(spawn);
         if self.commands.send(Command::Spawn { spawn, fate }).is_err() {
             return Err(self.unreachable());
@@ -290,11 +299,14 @@ impl KeeperLink {
         self.listed(Request::List).await
     }
 
-    /// As [`KeeperLink::list`], of one app alone: a node of many apps looks for each of them when it starts.
+    /// As [`KeeperLink::list`], of one app alone; the keeper is not asked about an app of which it cannot know.
     ///
     /// # Errors
     /// When the keeper does not answer.
     pub async fn find(&self, app: &AppName) -> Result<List, KeeperError> {
+        if !self.known.may_know(app) {
+            return Ok(List::default());
+        }
         self.listed(Request::Find { app: app.clone() }).await
     }
 
@@ -354,7 +366,9 @@ impl KeeperLink {
     /// # Errors
     /// When it still runs or the keeper does not answer.
     pub async fn forget(&self, app: &AppName) -> Result<(), KeeperError> {
-        self.call(Request::Forget { app: app.clone() }).await.map(drop)
+        self.call(Request::Forget { app: app.clone() }).await?;
+        self.known.forgotten(app);
+        Ok(())
     }
 
     /// Ends the keeper; its apps are stopped first, each in its own way, or live on. The link starts another one when
@@ -391,63 +405,5 @@ fn unknown_exit(app: &AppName, instance: &InstanceId) -> Exit {
         at_ms: super::state::epoch_ms(),
         cpu_ms: None,
         label: String::new(),
-    }
-}
-
-/// Exits that came and those that wait for one.
-#[derive(Debug, Default)]
-struct Exits {
-    entries: Mutex<HashMap<InstanceId, Entry>>,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    exit: Option<Exit>,
-    waiting: Vec<oneshot::Sender<Exit>>,
-}
-
-impl Exits {
-    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, Entry>> {
-        // Nothing panics while it is held; if something did, the map is still whole.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Resolves when the run has ended; with an error when no keeper knows it.
-    fn watch(&self, instance: &InstanceId) -> oneshot::Receiver<Exit> {
-        let (told, receiver) = oneshot::channel();
-        let mut entries = self.entries();
-        let entry = entries.entry(instance.clone()).or_default();
-        match &entry.exit {
-            Some(exit) => drop(told.send(exit.clone())),
-            None => {
-                entry.waiting.retain(|waiting| !waiting.is_closed());
-                entry.waiting.push(told);
-            }
-        }
-        receiver
-    }
-
-    fn get(&self, instance: &InstanceId) -> Option<Exit> {
-        self.entries().get(instance)?.exit.clone()
-    }
-
-    fn forget(&self, instance: &InstanceId) {
-        self.entries().remove(instance);
-    }
-
-    /// A keeper told of an exit.
-    fn came(&self, exit: Exit) {
-        let mut entries = self.entries();
-        let entry = entries.entry(exit.instance.clone()).or_default();
-        for waiting in entry.waiting.drain(..) {
-            let _ = waiting.send(exit.clone());
-        }
-        entry.exit = Some(exit);
-    }
-
-    /// Gives up waiting for runs that `is_known` denies: no keeper will tell of them.
-    fn give_up(&self, is_known: impl Fn(&InstanceId) -> bool) {
-        self.entries()
-            .retain(|instance, entry| entry.exit.is_some() || is_known(instance));
     }
 }

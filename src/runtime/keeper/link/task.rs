@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Command, Exits, LinkEvent, LinkOptions, LinkState, start};
+use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, start};
 use crate::names::InstanceId;
 use crate::runtime::keeper::frame::{FRAME_BYTES_MAX, FrameBuffer, write_frame};
 use crate::runtime::keeper::protocol::{
@@ -42,6 +42,7 @@ pub struct Task {
     events: mpsc::Sender<LinkEvent>,
     shown: watch::Sender<LinkState>,
     exits: Arc<Exits>,
+    known: Arc<Known>,
     next_id: u64,
     calls: HashMap<u64, PendingCall>,
     spawns: HashMap<InstanceId, PendingSpawn>,
@@ -78,7 +79,7 @@ impl Task {
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<LinkEvent>,
         shown: watch::Sender<LinkState>,
-        exits: Arc<Exits>,
+        (exits, known): (Arc<Exits>, Arc<Known>),
     ) -> Self {
         Self {
             options,
@@ -86,6 +87,7 @@ impl Task {
             events,
             shown,
             exits,
+            known,
             next_id: 0,
             calls: HashMap::new(),
             spawns: HashMap::new(),
@@ -146,6 +148,7 @@ impl Task {
                 request,
             })?;
         }
+        wire.write()?;
         self.next_id = 2;
         let greeted = tokio::time::timeout(HELLO_WITHIN, self.greet(&mut wire)).await;
         greeted.map_err(|_| Lost::Broken("the keeper does not say hello".into()))??;
@@ -187,6 +190,9 @@ impl Task {
     fn begin(&mut self, wire: &mut Wire, list: &List) -> Result<(), Lost> {
         let mut known: HashSet<&InstanceId> = list.running.iter().map(|run| &run.instance).collect();
         known.extend(self.spawns.keys());
+        let apps = list.running.iter().map(|run| &run.app);
+        let apps = apps.chain(list.exits.iter().map(|exit| &exit.app));
+        self.known.listed(apps.cloned());
         for exit in &list.exits {
             self.exits.came(exit.clone());
         }
@@ -202,6 +208,7 @@ impl Task {
             .map(|pending| (*pending.spawn).clone())
             .collect();
         send_spawns(wire, &mut self.next_id, again)?;
+        wire.write()?;
         self.shown.send_modify(|state| {
             state.is_connected = true;
             state.generation += 1;
@@ -226,7 +233,8 @@ impl Task {
                     if count == 0 {
                         return Lost::Unwanted;
                     }
-                    if let Err(lost) = self.send_commands(wire, commands.drain(..)) {
+                    let sent = self.send_commands(wire, commands.drain(..));
+                    if let Err(lost) = sent.and_then(|()| wire.write()) {
                         return lost;
                     }
                 }
@@ -364,9 +372,9 @@ pub fn size_of_spawn(spawn: &Spawn) -> usize {
 }
 
 impl Wire {
+    /// To be sent with the next [`Self::write`].
     fn queue(&mut self, call: &Call) -> Result<(), Lost> {
-        write_frame(call, &mut self.outgoing).map_err(|error| Lost::Broken(error.to_string()))?;
-        self.write()
+        write_frame(call, &mut self.outgoing).map_err(|error| Lost::Broken(error.to_string()))
     }
 
     /// Waits until something came or could be sent. May be dropped at any time.
