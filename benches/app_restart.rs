@@ -12,9 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use osier::actors::app::{
-    AppActor, AppArguments, AppMsg, AppRecords, AppServices, FirstLook, SteadyClock, Turns,
-};
+use osier::actors::app::{AppActor, AppArguments, AppMsg, AppRecords, AppServices, SteadyClock, Turns};
 use osier::actors::board::Board;
 use osier::lifecycle::{AppRecord, Exit, ExitKind, Target};
 use osier::names::AppName;
@@ -50,7 +48,7 @@ fn app(index: usize, version: &str) -> Arc<DesiredApp> {
     }
     Arc::new(DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: format!("apps/app-{index:04}/app.yaml"),
         line: 1,
         folder: format!("apps/app-{index:04}"),
@@ -193,7 +191,6 @@ async fn actors() {
             name: app.spec.name.clone(),
             services: Arc::clone(&services),
             record: None,
-            first_look: FirstLook::nothing_runs(),
         };
         let (actor, _) = Actor::spawn(None, AppActor::default(), arguments)
             .await

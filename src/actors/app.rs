@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use self::clock::SteadyClock;
-use self::effects::{SpecCache, Worker};
-pub use self::services::{AppReport, AppServices, FirstLook, Turns};
+use self::effects::Worker;
+pub use self::services::{AppReport, AppServices, Turns};
 use super::board::Posted;
 use super::mailbox::{Depth, Mailbox};
 pub use crate::lifecycle::AppRecords;
@@ -60,8 +60,6 @@ pub struct AppArguments {
     pub services: Arc<AppServices>,
     /// What the store remembers of it; what an earlier incarnation of the actor knew goes before it.
     pub record: Option<AppRecord>,
-    /// What the creator saw just now.
-    pub first_look: FirstLook,
 }
 
 /// The actor. It ends by itself, normally, when its app is gone: run it as a transient child.
@@ -74,8 +72,6 @@ pub struct AppActorState {
     worker: Worker,
     /// Dropped with the state, however the actor ends: tells the tasks that wait for an instance's end.
     _alive: watch::Sender<()>,
-    first_look: FirstLook,
-    specs: SpecCache,
     replies: BTreeMap<OperatorId, RpcReplyPort<Result<(), OperatorError>>>,
     reply_count: u64,
     timer: Option<Timer>,
@@ -115,8 +111,7 @@ impl Actor for AppActor {
         _myself: ActorRef<AppMsg>,
         state: &mut AppActorState,
     ) -> Result<(), ActorProcessingErr> {
-        let nothing_runs = state.first_look.take_nothing_runs();
-        state.happened(AppEvent::Began { nothing_runs });
+        state.happened(AppEvent::Began);
         // Without a target: the reconciler hands it over.
         state.report();
         Ok(())
@@ -153,7 +148,6 @@ impl AppActorState {
             name,
             services,
             record,
-            first_look,
         } = arguments;
         let turn = services.turns.enter(&name, myself.clone());
         let record = turn.record.or_else(|| record.map(Arc::new)).unwrap_or_default();
@@ -163,8 +157,6 @@ impl AppActorState {
         Self {
             life: Some(life),
             _alive: alive,
-            first_look,
-            specs: SpecCache::default(),
             replies: BTreeMap::new(),
             reply_count: 0,
             timer: None,
@@ -196,7 +188,7 @@ impl AppActorState {
             .into_iter()
             .partition(|effect| effect.deadline().is_some());
         for effect in work {
-            self.worker.begin(effect, &mut self.specs);
+            self.worker.begin(effect);
         }
         self.wake_at(wake_at_ms);
         for effect in news {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::error;
 
-use super::app::{AppActor, AppArguments, AppMsg, AppServices, FirstLook};
+use super::app::{AppActor, AppArguments, AppMsg, AppServices};
 use super::mailbox;
 use crate::lifecycle::{AppRecord, Operation, Target};
 use crate::names::AppName;
@@ -55,7 +55,7 @@ impl Apps {
     }
 
     /// Starts an app's actor, unless it is there.
-    pub async fn start(&self, name: &AppName, first_look: FirstLook) {
+    pub async fn start(&self, name: &AppName) {
         let Some(supervisor) = self.supervisor() else {
             return;
         };
@@ -63,7 +63,6 @@ impl Apps {
             name: name.clone(),
             services: self.0.services.clone(),
             record: None,
-            first_look,
         };
         let child = mailbox::child(name.as_str(), move |depth| (AppActor(depth), arguments.clone()));
         // An app actor leaves its process alone when it ends; it has nothing to tidy that would take time.
@@ -81,7 +80,7 @@ impl Apps {
             return true;
         }
         // Nothing is at the address of an app that was off the node, or whose actor died with its supervisor.
-        self.start(name, FirstLook::unknown()).await;
+        self.start(name).await;
         self.cast(name, target)
     }
 

@@ -18,10 +18,7 @@ pub struct EffectId(pub u64);
 #[derive(Debug, Clone, PartialEq)]
 pub enum AppEvent {
     /// The actor lives. First of all events.
-    Began {
-        /// Somebody has just looked and found nothing of the app.
-        nothing_runs: bool,
-    },
+    Began,
     /// Somebody says what is to be.
     Target(Arc<Target>),
     /// An operator asks for something.

@@ -19,7 +19,7 @@ impl Lifecycle {
             return;
         }
         match event {
-            AppEvent::Began { nothing_runs } => self.began(nothing_runs, now, out),
+            AppEvent::Began => self.began(out),
             AppEvent::Target(target) => self.take_target(target),
             AppEvent::Operator { id, command } => self.take_operation(id, command, out),
             AppEvent::Done { effect, outcome } => self.done(effect, outcome, now, out),
@@ -30,9 +30,8 @@ impl Lifecycle {
         }
     }
 
-    fn began(&mut self, nothing_runs: bool, now: Now, out: &mut Vec<Effect>) {
+    fn began(&mut self, out: &mut Vec<Effect>) {
         match self.phase {
-            Phase::New if nothing_runs => self.looked(Ok(None), None, now, out),
             Phase::New => self.begin_look(None, out),
             Phase::Looking { .. }
             | Phase::Pending

@@ -22,7 +22,7 @@ fn base() -> AppSpec {
 fn desired_app(spec: AppSpec) -> Arc<DesiredApp> {
     Arc::new(DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: "apps/web/app.yaml".to_owned(),
         line: 1,
         folder: "apps/web".to_owned(),

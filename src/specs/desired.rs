@@ -30,7 +30,7 @@ pub struct Desired {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DesiredApp {
     /// What to run.
-    pub spec: AppSpec,
+    pub spec: Arc<AppSpec>,
     /// In sync means: the running instance was started from, or has since applied, this digest.
     pub digest: SpecDigest,
     /// The spec file, relative to the repository's root.

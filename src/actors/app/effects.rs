@@ -18,10 +18,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use super::{AppMsg, AppServices, Happened};
 use crate::actors::mailbox::Mailbox;
 use crate::lifecycle::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
-use crate::names::{AppName, InstanceId, SpecDigest};
+use crate::names::{AppName, InstanceId};
 use crate::runtime::{DynRuntime, Instance, Launch, RuntimeError};
+use crate::specs::DesiredApp;
 use crate::specs::app_spec::StopPolicy;
-use crate::specs::{AppSpec, DesiredApp};
 use crate::telemetry::ActionKind;
 
 /// What the tasks of one actor share.
@@ -40,7 +40,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Worker {
     /// Begins an effect that has an outcome; none for one that has not.
-    pub(super) fn begin(&self, effect: Effect, specs: &mut SpecCache) {
+    pub(super) fn begin(&self, effect: Effect) {
         let Some(deadline) = effect.deadline() else { return };
         let worker = self.clone();
         let task: Task = match effect {
@@ -51,7 +51,7 @@ impl Worker {
                 app,
                 artefact,
             } => {
-                let launch = self.launch(&app, artefact, specs);
+                let launch = self.launch(&app, artefact);
                 Box::pin(worker.start(effect, launch, None, deadline))
             }
             Effect::Replace {
@@ -61,7 +61,7 @@ impl Worker {
                 artefact,
                 stop,
             } => {
-                let launch = self.launch(&app, artefact, specs);
+                let launch = self.launch(&app, artefact);
                 Box::pin(worker.start(effect, launch, Some((kind, stop)), deadline))
             }
             Effect::Stop {
@@ -74,9 +74,9 @@ impl Worker {
         poll_now_then_spawn(task);
     }
 
-    fn launch(&self, app: &DesiredApp, artefact: Option<PathBuf>, specs: &mut SpecCache) -> Launch {
+    fn launch(&self, app: &DesiredApp, artefact: Option<PathBuf>) -> Launch {
         Launch {
-            spec: specs.shared(app),
+            spec: Arc::clone(&app.spec),
             instance: InstanceId::random(),
             digest: app.digest.clone(),
             artefact,
@@ -201,23 +201,6 @@ impl Worker {
     /// Nobody hears it when the actor is gone; its successor looks for itself.
     pub(super) fn send(&self, event: AppEvent) {
         let _ = self.myself.cast(AppMsg::Happened(Happened(event)));
-    }
-}
-
-/// A spec that runtimes can share, made once for a digest and not once for a restart.
-#[derive(Debug, Default)]
-pub(super) struct SpecCache(Option<(SpecDigest, Arc<AppSpec>)>);
-
-impl SpecCache {
-    fn shared(&mut self, app: &DesiredApp) -> Arc<AppSpec> {
-        match &self.0 {
-            Some((digest, spec)) if *digest == app.digest => Arc::clone(spec),
-            _ => {
-                let spec = Arc::new(app.spec.clone());
-                self.0 = Some((app.digest.clone(), Arc::clone(&spec)));
-                spec
-            }
-        }
     }
 }
 

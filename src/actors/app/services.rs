@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -77,30 +76,6 @@ pub struct AppReport {
     pub gone: bool,
     /// It gave up.
     pub failed: bool,
-}
-
-/// What the creator of an actor saw of the app in its runtime just now. Spares the first incarnation a look; later ones
-/// always look.
-#[derive(Debug, Clone, Default)]
-pub struct FirstLook(Arc<AtomicBool>);
-
-impl FirstLook {
-    /// Nobody has looked.
-    #[must_use]
-    pub fn unknown() -> Self {
-        Self::default()
-    }
-
-    /// `current_state` of every runtime was read, after the last actor of this app was gone, and the app was not in it.
-    #[must_use]
-    pub fn nothing_runs() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
-    }
-
-    /// True at most once.
-    pub(super) fn take_nothing_runs(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
 }
 
 /// What outlives an incarnation of an app actor: whose turn it is to touch the app's processes, the newest record, and

@@ -151,7 +151,6 @@ async fn spawn(services: &Arc<AppServices>, app: &AppName, record: Option<AppRec
         name: app.clone(),
         services: Arc::clone(services),
         record,
-        first_look: FirstLook::unknown(),
     };
     Actor::spawn(None, AppActor::default(), arguments)
         .await
@@ -164,7 +163,7 @@ fn web(version: &str, change: impl FnOnce(&mut AppSpec)) -> Arc<DesiredApp> {
     change(&mut spec);
     Arc::new(DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: "apps/web/app.yaml".to_owned(),
         line: 1,
         folder: "apps/web".to_owned(),

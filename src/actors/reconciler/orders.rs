@@ -126,10 +126,11 @@ fn another_version(
     sha256: Option<String>,
 ) -> Result<DesiredApp, OrderError> {
     let mut app = DesiredApp::clone(applied);
-    app.spec.version = version;
-    match (&mut app.spec.source, sha256) {
+    let spec = Arc::make_mut(&mut app.spec);
+    spec.version = version;
+    match (&mut spec.source, sha256) {
         (Some(Source::Release { sha256, .. }), Some(digest)) => *sha256 = Sha256::One(digest),
-        (Some(Source::Release { .. }), None) => return Err(OrderError::NeedsDigest(app.spec.name)),
+        (Some(Source::Release { .. }), None) => return Err(OrderError::NeedsDigest(spec.name.clone())),
         _ => {}
     }
     let artefact = app.artefact.clone();

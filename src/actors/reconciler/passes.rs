@@ -12,7 +12,7 @@ use super::ledger::{Accepted, Ledger, OperatorWords, Standing};
 use super::orders::{self, Order, OrderError, OrderReply, Report};
 use super::waiting::{Patience, Waiting, report};
 use super::{ReadOutcome, ReconcilerMsg, SpecReader};
-use crate::actors::app::{AppReport, FirstLook};
+use crate::actors::app::AppReport;
 use crate::actors::apps::Apps;
 use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::{NodeBoard, SpecsFacts};
@@ -109,7 +109,7 @@ impl Passes {
                 ledger.touched.insert(name.clone(), commit.clone());
             }
             ledger.standings.insert(name.clone(), standing);
-            self.services.apps.start(&name, FirstLook::unknown()).await;
+            self.services.apps.start(&name).await;
         }
         self.set_alarm();
     }
@@ -323,15 +323,18 @@ impl Passes {
         if report.gone {
             // Its actor ends, whatever it was told meanwhile: if the app is wanted again, the next pass starts another.
             self.forget(&name).await;
-        } else {
-            let standing = self.ledger.change().standings.entry(name).or_default();
-            standing.applied = report.applied;
-            standing.settled = report.settled;
-            standing.satisfied = report.satisfied;
-            standing.runs = report.state.status == RunState::Running;
-            standing.failed = report.failed;
+            return self.make_pass_due();
         }
-        self.make_pass_due();
+        let standing = Standing {
+            applied: report.applied,
+            settled: report.settled,
+            satisfied: report.satisfied,
+            runs: report.state.status == RunState::Running,
+            failed: report.failed,
+        };
+        if self.ledger.note(name, standing) || self.waiting.is_anybody_there() {
+            self.make_pass_due();
+        }
     }
 
     /// An actor has just started and asks for its target: another incarnation may have heard it, this one has not.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::actors::app::{AppServices, FirstLook, SteadyClock, Turns};
+use crate::actors::app::{AppServices, SteadyClock, Turns};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
@@ -217,7 +217,7 @@ fn plain(text: &str) -> Arc<DesiredApp> {
     let spec = AppSpec::new(name(text), "1".parse().unwrap());
     Arc::new(DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: format!("apps/{text}/app.yaml"),
         line: 1,
         folder: format!("apps/{text}"),
@@ -287,7 +287,7 @@ async fn an_actor_whose_app_nobody_wants_is_told_so() {
     let stage = Stage::new(BTreeMap::new()).await;
     stage.commit('1', &["web"]);
     stage.until_running("web").await;
-    stage.apps.start(&name("stray"), FirstLook::unknown()).await;
+    stage.apps.start(&name("stray")).await;
     let is_gone = || stage.services.turns.actor(&name("stray")).is_none();
     stage.until("the stray is gone", is_gone).await;
     assert!(stage.board.get(&name("stray")).is_none());

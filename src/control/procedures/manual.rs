@@ -75,7 +75,7 @@ pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> R
     }
     let digest = spec.digest(&[]);
     let app = DesiredApp {
-        spec,
+        spec: Arc::new(spec),
         digest,
         file: request.file,
         line: 1,

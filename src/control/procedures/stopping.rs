@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -27,7 +28,7 @@ const PROCESS: &str = "process";
 pub(crate) async fn all(node: &NodeContext) -> Vec<ActionReply> {
     let apps = node.board.all().into_keys().map(|app| {
         let depends_on = spec_of(node, &app)
-            .map(|spec| spec.depends_on)
+            .map(|spec| spec.depends_on.clone())
             .unwrap_or_default();
         (app, depends_on)
     });
@@ -52,7 +53,7 @@ pub(crate) async fn with_the_node(node: &NodeContext) {
         .all()
         .into_iter()
         .filter(|(_, state)| state.os_pid.is_some());
-    let specs: BTreeMap<AppName, AppSpec> = running
+    let specs: BTreeMap<AppName, Arc<AppSpec>> = running
         .filter_map(|(app, _)| Some((app.clone(), spec_of(node, &app)?)))
         .collect();
     let apps = specs
@@ -77,9 +78,9 @@ pub(crate) async fn with_the_node(node: &NodeContext) {
     }
 }
 
-fn spec_of(node: &NodeContext, app: &AppName) -> Option<AppSpec> {
+fn spec_of(node: &NodeContext, app: &AppName) -> Option<Arc<AppSpec>> {
     let applied = node.board.posted(app)?.record.applied.clone()?;
-    Some(applied.spec.clone())
+    Some(Arc::clone(&applied.spec))
 }
 
 /// Calls `stop` for each app, after it is done for all that depend on it or `patience` is over. The results in the order

@@ -18,7 +18,7 @@ pub(super) fn app(change: impl FnOnce(&mut AppSpec)) -> Arc<DesiredApp> {
     change(&mut spec);
     Arc::new(DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: "apps/web/app.yaml".to_owned(),
         line: 1,
         folder: "apps/web".to_owned(),
@@ -48,7 +48,7 @@ impl Led {
             now_ms,
             out: Vec::new(),
         };
-        led.step(AppEvent::Began { nothing_runs: false });
+        led.step(AppEvent::Began);
         led.done(|effect| match effect {
             Effect::Look { .. } => Outcome::Looked(Ok(found)),
             other => panic!("{other:?}"),

@@ -101,7 +101,7 @@ fn make_app(version: u8) -> Arc<DesiredApp> {
     spec.restart.backoff.initial = Some(Span::from_millis(if version == 2 { 0 } else { 500 }));
     Arc::new(DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: "apps/web/app.yaml".to_owned(),
         line: 1,
         folder: "apps/web".to_owned(),
@@ -158,7 +158,7 @@ impl World {
             temporary_runs: 0,
             trace: Vec::new(),
         };
-        world.step(AppEvent::Began { nothing_runs: false });
+        world.step(AppEvent::Began);
         world
     }
 
@@ -464,7 +464,7 @@ impl World {
         let record: AppRecord = serde_json::from_str(&record).unwrap();
         assert_eq!(record, self.saved, "a record survives its text");
         self.life = Lifecycle::new("web".parse().unwrap(), record, self.now_ms);
-        self.step(AppEvent::Began { nothing_runs: false });
+        self.step(AppEvent::Began);
     }
 
     fn told(&self) -> String {

@@ -221,7 +221,7 @@ impl Outcome<'_> {
             let parts: Vec<&str> = parts.iter().map(ObjectId::as_str).collect();
             outcome.app = Some(Arc::new(DesiredApp {
                 digest: spec.digest(&parts),
-                spec,
+                spec: Arc::new(spec),
                 file: self.file,
                 line: name_spot.line,
                 folder: self.path.to_owned(),

@@ -1,5 +1,7 @@
 //! Every state with its paragraph.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::specs::AppSpec;
 use crate::specs::desired::CommitFacts;
@@ -12,7 +14,7 @@ fn app(version: &str) -> DesiredApp {
     let spec = AppSpec::new("hello".parse().unwrap(), version.parse().unwrap());
     DesiredApp {
         digest: spec.digest(&[]),
-        spec,
+        spec: Arc::new(spec),
         file: "apps/hello/app.yaml".to_owned(),
         line: 3,
         folder: "apps/hello".to_owned(),

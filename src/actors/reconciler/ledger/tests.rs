@@ -1,7 +1,7 @@
 use super::*;
 use crate::specs::AppSpec;
 
-fn name(text: &str) -> AppName {
+pub(in crate::actors::reconciler) fn name(text: &str) -> AppName {
     text.parse().unwrap()
 }
 
@@ -9,13 +9,13 @@ fn commit(digit: char) -> CommitId {
     digit.to_string().repeat(40).parse().unwrap()
 }
 
-fn app(text: &str, version: &str, depends_on: &[&str]) -> Arc<DesiredApp> {
+pub(in crate::actors::reconciler) fn app(text: &str, version: &str, depends_on: &[&str]) -> Arc<DesiredApp> {
     let mut spec = AppSpec::new(name(text), version.parse().unwrap());
     spec.depends_on = depends_on.iter().map(|dep| name(dep)).collect();
     let digest = spec.digest(&[]);
     let folder = format!("apps/{text}");
     Arc::new(DesiredApp {
-        spec,
+        spec: Arc::new(spec),
         digest,
         file: format!("{folder}/app.yaml"),
         line: 1,
@@ -38,7 +38,10 @@ fn mistake(text: &str) -> Arc<SpecError> {
     })
 }
 
-fn ledger(desired: &[Arc<DesiredApp>], running: &[Arc<DesiredApp>]) -> Ledger {
+pub(in crate::actors::reconciler) fn ledger(
+    desired: &[Arc<DesiredApp>],
+    running: &[Arc<DesiredApp>],
+) -> Ledger {
     let apps = desired
         .iter()
         .map(|app| (app.spec.name.clone(), app.clone()))
@@ -233,7 +236,7 @@ fn an_app_that_never_ran_and_is_wanted_no_more_is_taken_off() {
 #[test]
 fn a_spec_that_says_suspend_leaves_what_runs_as_it_is() {
     let mut new = DesiredApp::clone(&app("web", "2", &[]));
-    new.spec.suspend = Some(true);
+    Arc::make_mut(&mut new.spec).suspend = Some(true);
     for running in [vec![app("web", "1", &[])], Vec::new()] {
         let decision = ledger(&[Arc::new(new.clone())], &running).decide();
         assert_eq!(want(&decision, "web"), Some(Want::Keep));
