@@ -2,7 +2,9 @@
 //! Any text as the address of a repository, of a proxy, as a branch and as a commit's id.
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     if let Ok(url) = text.parse::<osier::repo_url::RepoUrl>() {
         let again: osier::repo_url::RepoUrl = url.reveal().parse().expect("what was taken is taken again");
         assert_eq!(again.reveal(), url.reveal());

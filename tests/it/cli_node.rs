@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::real_node::RealNode;
+use crate::real_daemon::{Followed, RealDaemon};
 use crate::specs_repository::Specs;
 
 const SLEEPER: &str = "version: 1.0.0\ncommand: [sleep, '1000']\n";
@@ -19,12 +20,22 @@ fn specs(apps: &[(&str, &str)]) -> Specs {
     specs
 }
 
-fn node(apps: &[(&str, &str)]) -> RealNode {
-    RealNode::following(specs(apps))
+fn node(apps: &[(&str, &str)]) -> Followed {
+    following(specs(apps))
+}
+
+/// A node that has read what is in `specs` and looks again when it is asked to.
+fn following(specs: Specs) -> Followed {
+    let more = ["node.name = \"lab-a\"", "repo.reconcile_interval = \"1h\""];
+    let node = Followed::start(specs, &more);
+    node.wait("it has read its repository", |node| {
+        !node.status()["last_reconcile"].is_null()
+    });
+    node
 }
 
 /// Of the events about an app, those of this kind.
-fn count(node: &RealNode, app: &str, kind: &[&str]) -> usize {
+fn count(node: &RealDaemon, app: &str, kind: &[&str]) -> usize {
     let events = node.osier(&["events", "--app", app, "-o", "json"]).json();
     let kind: Vec<_> = ["bc_gitops"].iter().chain(kind).copied().collect();
     let is_kind = |event: &&Value| event["event"] == json!(kind);
@@ -33,7 +44,7 @@ fn count(node: &RealNode, app: &str, kind: &[&str]) -> usize {
 
 #[test]
 fn an_app_that_was_removed_by_hand_goes_once_is_named_and_comes_back_when_resumed() {
-    let mut node = node(&[("web", SLEEPER), ("db", SLEEPER)]);
+    let node = node(&[("web", SLEEPER), ("db", SLEEPER)]);
     assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
     let ran = node.osier(&["remove", "web", "--for", "1h", "-o", "json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -214,7 +225,7 @@ fn named<'a>(root: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn the_tree_counts_restarts_and_the_messages_that_wait() {
-    let mut node = node(&[("web", SLEEPER)]);
+    let node = node(&[("web", SLEEPER)]);
     let tree = node.osier(&["tree", "-o", "json"]).json();
     let mut all = Vec::new();
     actors(&tree, &mut all);
@@ -259,7 +270,7 @@ fn has_keys(value: &Value, wanted: &str) {
 
 #[test]
 fn the_documents_have_the_fields_that_others_rely_on() {
-    let mut node = node(&[
+    let node = node(&[
         (
             "web",
             "version: 1\ncommand: [sh, -c, 'echo hello; exec sleep 1000']\nenv: {PORT: '80'}\n",
@@ -311,7 +322,7 @@ fn the_documents_have_the_fields_that_others_rely_on() {
 
 #[test]
 fn a_follower_of_events_goes_on_where_it_left_off() {
-    let mut node = node(&[("web", SLEEPER)]);
+    let node = node(&[("web", SLEEPER)]);
     node.wait("deployed", |node| count(node, "web", &["deploy", "stop"]) == 1);
     let all = node.osier(&["events", "-o", "json"]).json();
     let ids: Vec<_> = all
@@ -332,6 +343,7 @@ fn a_follower_of_events_goes_on_where_it_left_off() {
             "--after",
             ids.last().unwrap().as_str().unwrap(),
         ])
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();

@@ -12,9 +12,9 @@ use osier::specs::{NodeFacts, read_app};
 use osier::status::NodeState;
 use serde_json::{Value as Json, json};
 
-use crate::daemon_rig::DaemonRig;
 use crate::git_daemon::silent_port;
 use crate::git_source::{Source, open, settings};
+use crate::real_daemon::RealDaemon;
 use crate::specs_repository::Specs;
 
 const CASES: &str = include_str!("../data/bc_gitops/cases.json");
@@ -222,7 +222,7 @@ fn remote_gone() {
         &format!("{WEB}restart: {{ backoff: {{ initial: 0s, max: 0s }} }}\n"),
     );
     specs.commit("web");
-    let mut rig = DaemonRig::new(&specs.url(), &[]);
+    let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     rig.wait_for_sync(&specs.head());
     std::fs::rename(specs.bare(), specs.bare().with_extension("away")).unwrap();
@@ -245,7 +245,7 @@ fn every_case_of_the_reconciler_is_run() {
     let specs = Specs::new();
     specs.put("apps/.keep", "");
     specs.commit("no apps");
-    let mut rig = DaemonRig::new(&specs.url(), &[]);
+    let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     for (name, case) in cases("reconciler") {
         println!("{name}");
@@ -253,7 +253,7 @@ fn every_case_of_the_reconciler_is_run() {
     }
 }
 
-fn reconciler(name: &str, case: &Json, rig: &mut DaemonRig, specs: &Specs) {
+fn reconciler(name: &str, case: &Json, rig: &mut RealDaemon, specs: &Specs) {
     let expect = &case["expect"];
     match name {
         "starts, answers status, stops" => {
@@ -350,7 +350,7 @@ fn reconciler(name: &str, case: &Json, rig: &mut DaemonRig, specs: &Specs) {
     }
 }
 
-fn supervision(rig: &DaemonRig) {
+fn supervision(rig: &RealDaemon) {
     let tree = rig.osier(&["tree"]).out;
     assert!(
         tree.contains("one_for_one") && tree.contains("rest_for_one"),

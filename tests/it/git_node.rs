@@ -9,10 +9,10 @@ use std::time::Duration;
 use osier::node::{Git, Node, ProcessSettings};
 use osier::rpc::procedures::ReconcileRequest;
 
-use crate::daemon_rig::{DaemonRig, PATIENCE};
 use crate::git_server_http::{HttpServer, Mood};
 use crate::git_source::Source;
 use crate::poll::until;
+use crate::real_daemon::{PATIENCE, RealDaemon};
 use crate::specs_repository::Specs;
 
 const WEB: &str = "version: 1.0.0\ncommand: [/bin/sleep, '1000']\n";
@@ -54,7 +54,7 @@ fn noise(count: u64) -> Vec<u8> {
 fn a_daemon_killed_in_the_middle_of_a_fetch_goes_on_from_what_was_accepted_and_fetches_again() {
     let source = Source::with(&[("apps/web/app.yaml", WEB)]);
     let server = HttpServer::start(source.room.path());
-    let mut rig = DaemonRig::new(&server.url("source"), &[]);
+    let mut rig = RealDaemon::new(&server.url("source"), &[]);
     rig.start();
     let first = source.head();
     rig.wait_for_sync(first.as_str());
@@ -140,7 +140,7 @@ impl SmallDisk {
 #[test]
 fn a_full_disk_during_a_fetch_is_told_harms_nothing_and_heals_when_there_is_room() {
     let source = Source::with(&[("apps/web/app.yaml", WEB)]);
-    let mut rig = DaemonRig::new(&source.url(), &[]);
+    let mut rig = RealDaemon::new(&source.url(), &[]);
     std::fs::create_dir(rig.data_dir()).unwrap();
     let disk = SmallDisk::at(&rig.data_dir());
     println!("by {:?}", disk.prefix);
@@ -184,7 +184,7 @@ fn a_full_disk_during_a_fetch_is_told_harms_nothing_and_heals_when_there_is_room
 fn a_server_that_hangs_delays_no_command_no_restart_and_no_leave() {
     let source = Source::with(&[("apps/web/app.yaml", WEB)]);
     let server = HttpServer::start(source.room.path());
-    let mut rig = DaemonRig::new(&server.url("source"), &[]);
+    let mut rig = RealDaemon::new(&server.url("source"), &[]);
     rig.start();
     rig.wait_for_sync(source.head().as_str());
     server.set(Mood::Silent);
@@ -212,7 +212,7 @@ fn a_rewritten_history_is_refused_though_the_store_is_lost_and_accepted_for_good
     let specs = Specs::new();
     specs.put("apps/web/app.yaml", WEB);
     specs.commit("web");
-    let mut rig = DaemonRig::new(&specs.url(), &[]);
+    let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     let accepted = specs.head();
     rig.wait_for_sync(&accepted);
@@ -262,7 +262,7 @@ fn a_clone_that_is_lost_is_fetched_again_at_the_first_look_and_still_refuses_a_r
     let specs = Specs::new();
     specs.put("apps/web/app.yaml", WEB);
     specs.commit("web");
-    let mut rig = DaemonRig::new(&specs.url(), &[]);
+    let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     rig.wait_for_sync(&specs.head());
     rig.leave();

@@ -1,10 +1,10 @@
 //! An HTTP proxy and an own certificate authority between the real daemon and its repository.
 
-use crate::daemon_rig::DaemonRig;
 use crate::git_http::tls;
 use crate::git_server_http::HttpServer;
 use crate::git_source::Source;
 use crate::http_proxy::HttpProxy;
+use crate::real_daemon::RealDaemon;
 
 /// `me:hunter2`
 const LOGIN: &str = "Basic bWU6aHVudGVyMg==";
@@ -23,7 +23,7 @@ fn https_goes_through_the_proxy_by_connect_and_trusts_the_own_authority() {
     let proxy = HttpProxy::start(Some(LOGIN));
     let url = format!("https://specs.invalid:{}/source", server.port);
     let ca_line = format!("sources.ca_file = \"{}\"", ca_file.display());
-    let mut rig = DaemonRig::new(&url, &[&ca_line, &proxy_line(proxy.port, "me:hunter2@")]);
+    let mut rig = RealDaemon::new(&url, &[&ca_line, &proxy_line(proxy.port, "me:hunter2@")]);
     rig.start();
     rig.wait_for_sync(source.head().as_str());
     let connect = format!("CONNECT specs.invalid:{} HTTP/1.1", server.port);
@@ -52,7 +52,7 @@ fn http_goes_through_the_proxy_with_the_whole_address() {
     let server = HttpServer::start(source.room.path());
     let proxy = HttpProxy::start(None);
     let url = format!("http://specs.invalid:{}/source", server.port);
-    let mut rig = DaemonRig::new(&url, &[&proxy_line(proxy.port, "")]);
+    let mut rig = RealDaemon::new(&url, &[&proxy_line(proxy.port, "")]);
     rig.start();
     rig.wait_for_sync(source.head().as_str());
     let begin = format!("GET {url}/info/refs?");
@@ -78,14 +78,14 @@ fn a_proxy_that_wants_another_login_or_is_not_there_is_told_apart_from_the_serve
         format!("http://specs.invalid:{}/source", plain.port),
     ];
     for url in &urls {
-        let mut rig = DaemonRig::new(url, &[&ca_line, &proxy_line(proxy.port, "me:wrong-secret@")]);
+        let mut rig = RealDaemon::new(url, &[&ca_line, &proxy_line(proxy.port, "me:wrong-secret@")]);
         rig.start();
         let status = rig.wait_for_reason("see `sources.proxy`");
         assert!(!status.to_string().contains("wrong-secret") && !rig.log().contains("wrong-secret"));
     }
     let absent = unused_port();
     for url in &urls {
-        let mut rig = DaemonRig::new(url, &[&ca_line, &proxy_line(absent, "me:wrong-secret@")]);
+        let mut rig = RealDaemon::new(url, &[&ca_line, &proxy_line(absent, "me:wrong-secret@")]);
         rig.start();
         let status = rig.wait_for_reason("by the proxy http://***@127.0.0.1");
         assert!(!status.to_string().contains("wrong-secret") && !rig.log().contains("wrong-secret"));

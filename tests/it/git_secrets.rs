@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use crate::daemon_rig::DaemonRig;
 use crate::git_daemon::silent_port;
 use crate::git_server_http::{HttpServer, Mood};
 use crate::git_server_inetd::SshServer;
 use crate::git_source::Source;
+use crate::real_daemon::RealDaemon;
 
 const WEB: &str = "version: 1.0.0\ncommand: [/bin/sleep, '1000']\n";
 
 /// What everybody on the machine may see of the daemon and of everything that it started.
-fn process_list(rig: &DaemonRig) -> Vec<(i32, String)> {
+fn process_list(rig: &RealDaemon) -> Vec<(i32, String)> {
     let part = |pid: i32, name: &str| {
         let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\0', " ")
@@ -21,7 +21,7 @@ fn process_list(rig: &DaemonRig) -> Vec<(i32, String)> {
 }
 
 /// Everything that the command line tells about the node.
-fn told(rig: &DaemonRig) -> Vec<String> {
+fn told(rig: &RealDaemon) -> Vec<String> {
     let asked: [&[&str]; 9] = [
         &["status", "-o", "json"],
         &["status"],
@@ -42,7 +42,7 @@ fn told(rig: &DaemonRig) -> Vec<String> {
     told
 }
 
-fn assert_hidden(rig: &DaemonRig, secrets: &[&str]) {
+fn assert_hidden(rig: &RealDaemon, secrets: &[&str]) {
     for secret in secrets {
         for (pid, seen) in process_list(rig) {
             assert!(!seen.contains(secret), "process {pid}: {seen}");
@@ -87,7 +87,7 @@ fn a_password_in_the_address_and_a_token_in_a_file_appear_nowhere_while_a_fetch_
     ] {
         server.set(Mood::Login(format!("Basic {login}")));
         let more: Vec<&str> = more.into_iter().collect();
-        let mut rig = DaemonRig::new(&url, &more);
+        let mut rig = RealDaemon::new(&url, &more);
         rig.start();
         rig.wait_for_sync(source.head().as_str());
         server.set(Mood::Status(401));
@@ -109,7 +109,7 @@ fn an_ssh_that_hangs_shows_names_of_files_and_nothing_of_what_is_in_them() {
         format!("repo.auth.known_hosts = \"{}\"", server.known_hosts.display()),
     ];
     let auth: Vec<&str> = auth.iter().map(String::as_str).collect();
-    let mut rig = DaemonRig::new(&server.url(&source.path), &auth);
+    let mut rig = RealDaemon::new(&server.url(&source.path), &auth);
     rig.start();
     rig.wait_for_sync(source.head().as_str());
     rig.leave();

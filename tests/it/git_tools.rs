@@ -4,12 +4,12 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::daemon_rig::DaemonRig;
 use crate::fake_daemon::{osier, ran};
 use crate::git_source::Source;
+use crate::real_daemon::RealDaemon;
 
 /// The daemon with no program to be found.
-fn bare(rig: &DaemonRig) -> Command {
+fn bare(rig: &RealDaemon) -> Command {
     let mut command = rig.daemon();
     command.env("PATH", rig.room.path());
     command
@@ -32,7 +32,7 @@ fn an_address_whose_program_is_missing_is_told_with_the_program_and_the_next_ste
         ("ssh://git@127.0.0.1/specs".to_owned(), "ssh", "openssh-client"),
         ("git@127.0.0.1:specs".to_owned(), "ssh", "openssh-client"),
     ] {
-        let mut rig = DaemonRig::new(&url, &[]);
+        let mut rig = RealDaemon::new(&url, &[]);
         let command = bare(&rig);
         rig.start_as(command);
         let status = rig.wait_for_reason(&format!("needs the program `{tool}`"));
@@ -66,7 +66,7 @@ fn doctor_alone_names_the_program_that_the_configured_address_needs() {
         ("git@127.0.0.1:specs", "ssh", "git"),
         ("ssh://127.0.0.1/specs", "ssh", "git"),
     ] {
-        let rig = DaemonRig::new(url, &[]);
+        let rig = RealDaemon::new(url, &[]);
         let mut command = osier(&["doctor", "-o", "json"]);
         command
             .env("OSIER_CONFIG", rig.config())

@@ -1,6 +1,6 @@
 //! `why` and `show` of the real binary: which commit, author, file and line an app comes from.
 
-use crate::daemon_rig::DaemonRig;
+use crate::real_daemon::RealDaemon;
 use crate::specs_repository::Specs;
 
 const COMMAND: &str = "command: [/bin/sleep, '1000']\n";
@@ -26,14 +26,14 @@ fn specs() -> (Specs, String) {
     (specs, changed)
 }
 
-fn why(rig: &DaemonRig, app: &str) -> String {
+fn why(rig: &RealDaemon, app: &str) -> String {
     rig.osier(&["why", app]).out.replace('\n', " ")
 }
 
 #[test]
 fn why_names_the_commit_that_changed_the_app_and_not_the_newest_also_after_a_restart_without_the_server() {
     let (specs, changed) = specs();
-    let mut rig = DaemonRig::new(&specs.url(), &[]);
+    let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     rig.wait_for_sync(&specs.head());
     let expected = format!(
@@ -70,7 +70,7 @@ fn why_names_the_commit_that_changed_the_app_and_not_the_newest_also_after_a_res
 #[test]
 fn a_shallow_clone_says_that_the_change_is_older_than_what_was_fetched() {
     let (specs, _) = specs();
-    let mut rig = DaemonRig::new(&specs.url(), &["repo.depth = 1"]);
+    let mut rig = RealDaemon::new(&specs.url(), &["repo.depth = 1"]);
     rig.start();
     rig.wait_for_sync(&specs.head());
     let told = why(&rig, "web");
@@ -97,7 +97,7 @@ fn a_shallow_clone_says_that_the_change_is_older_than_what_was_fetched() {
 #[test]
 fn a_mistake_names_who_made_it_and_a_removal_who_removed() {
     let (specs, _) = specs();
-    let mut rig = DaemonRig::new(&specs.url(), &[]);
+    let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     rig.wait_for_sync(&specs.head());
     specs.put(

@@ -19,8 +19,6 @@ mod cli_node;
 mod cli_reach;
 mod config_generated;
 mod config_layers;
-#[path = "../support/daemon_rig.rs"]
-mod daemon_rig;
 mod docs_commands;
 mod embed_node;
 mod embed_processes;
@@ -99,8 +97,6 @@ mod poll;
 mod project;
 #[path = "../support/real_daemon.rs"]
 mod real_daemon;
-#[path = "../support/real_node.rs"]
-mod real_node;
 mod specs_conformance;
 mod specs_fields;
 mod specs_hostile;

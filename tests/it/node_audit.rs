@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::real_daemon::{RealDaemon, sleeper};
+use crate::real_daemon::{Followed, sleeper};
 use crate::specs_repository::Specs;
 
 fn text<'a>(event: &'a Value, field: &str) -> &'a str {
@@ -27,8 +27,8 @@ fn each_change_is_on_the_disk_before_its_answer_with_who_asked_and_what_came_of_
     let specs = Specs::new();
     specs.put("apps/a/app.yaml", &sleeper(""));
     specs.commit("a");
-    let mut daemon = RealDaemon::start(specs);
-    daemon.until("a runs", |daemon| daemon.pid("a").is_some());
+    let mut daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
     let spec = daemon.file(
         "extra.yaml",
         &format!("name: extra\n{}", sleeper("env: { TOKEN: hunter2 }\n")),
@@ -57,7 +57,7 @@ fn each_change_is_on_the_disk_before_its_answer_with_who_asked_and_what_came_of_
         .map(|words| (words.join(" "), daemon.osier(words).code))
         .collect();
     daemon.kill();
-    daemon.begin();
+    daemon.start();
 
     let events = daemon.events("audit");
     let lines: Vec<_> = events.iter().map(line).collect();
@@ -127,22 +127,22 @@ fn a_change_whose_caller_left_before_its_end_is_told_all_the_same() {
     let stubborn = "version: 1.0.0\ncommand: [sh, -c, \"trap '' TERM; echo up; while :; do sleep 1; done\"]\nstop: { timeout: 4s }\n";
     specs.put("apps/a/app.yaml", stubborn);
     specs.commit("a");
-    let daemon = RealDaemon::start(specs);
-    daemon.until("a runs", |daemon| daemon.osier(&["logs", "a"]).out.contains("up"));
+    let daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.osier(&["logs", "a"]).out.contains("up"));
     let mut caller = daemon.command(&["stop", "a"]).spawn().unwrap();
-    daemon.until("it is being stopped", |daemon| {
+    daemon.wait("it is being stopped", |daemon| {
         daemon.apps()["a"]["status"] == "stopping"
     });
     caller.kill().unwrap();
     caller.wait().unwrap();
-    daemon.until("it is told", |daemon| !daemon.events("audit").is_empty());
+    daemon.wait("it is told", |daemon| !daemon.events("audit").is_empty());
     let events = daemon.events("audit");
     assert_eq!(line(&events[0]).1, "a");
     assert_eq!(
         text(&events[0], "result"),
         "nobody waited for the end; what was begun goes on"
     );
-    daemon.until("it is stopped all the same", |daemon| {
+    daemon.wait("it is stopped all the same", |daemon| {
         daemon.apps()["a"]["status"] == "stopped"
     });
 }

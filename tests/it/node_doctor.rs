@@ -4,10 +4,10 @@ use osier::runtime::keeper::protocol::{Capabilities, Message, Reply, Request, Tr
 use serde_json::Value;
 
 use crate::keeper_rig::Caller;
-use crate::real_daemon::{RealDaemon, sleeper};
+use crate::real_daemon::{Followed, sleeper};
 use crate::specs_repository::Specs;
 
-fn capabilities(daemon: &RealDaemon) -> Capabilities {
+fn capabilities(daemon: &Followed) -> Capabilities {
     let mut caller = Caller::connect(&daemon.data_dir()).unwrap();
     caller.say_hello();
     caller.send(Request::Capabilities);
@@ -34,11 +34,11 @@ fn doctor_names_how_trees_are_killed_and_limits_enforced_and_what_that_cannot_ca
         &sleeper("limits: { memory: 64MiB, pids: 50 }\n"),
     );
     specs.commit("a");
-    let mut daemon = RealDaemon::start(specs);
+    let mut daemon = Followed::start(specs, &[]);
     daemon.kill();
-    daemon.configure("node.enforce = \"best_effort\"\n");
-    daemon.begin();
-    daemon.until("a runs", |daemon| daemon.pid("a").is_some());
+    daemon.configure(&["node.enforce = \"best_effort\""]);
+    daemon.start();
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
     let has = capabilities(&daemon);
     let told = daemon.osier(&["doctor", "-o", "json"]).json();
 

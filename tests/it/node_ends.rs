@@ -9,7 +9,7 @@ use osier::rpc::procedures::EventsRequest;
 use rustix::process::Signal;
 
 use crate::poll::until;
-use crate::real_daemon::{PATIENCE, RealDaemon, sleeper};
+use crate::real_daemon::{Followed, PATIENCE, sleeper};
 use crate::specs_repository::Specs;
 
 /// An app that writes its name into a common file when it is told to end, and takes a moment for it.
@@ -42,8 +42,8 @@ fn ended(file: &std::path::Path) -> Vec<String> {
 fn stop_all_stops_dependents_before_what_they_depend_on() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ended");
-    let daemon = RealDaemon::start(chain(&file));
-    daemon.until("all are up", |daemon| {
+    let daemon = Followed::start(chain(&file), &[]);
+    daemon.wait("all are up", |daemon| {
         ["a-db", "b-api", "c-web"]
             .iter()
             .all(|app| daemon.osier(&["logs", app]).out.contains("up"))
@@ -131,9 +131,9 @@ fn a_node_begins_anew_at_sighup_while_somebody_follows_its_events() {
     let specs = Specs::new();
     specs.put("apps/a/app.yaml", &sleeper(""));
     specs.commit("a");
-    let daemon = RealDaemon::start(specs);
-    daemon.until("a runs", |daemon| daemon.pid("a").is_some());
-    let pid = daemon.pid("a");
+    let daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
+    let pid = daemon.app_pid("a");
     let mut followers: Vec<_> = (0..4)
         .map(|_| {
             daemon
@@ -150,13 +150,13 @@ fn a_node_begins_anew_at_sighup_while_somebody_follows_its_events() {
         assert!(!line.is_empty(), "it follows");
     }
     for round in 1..=3 {
-        daemon.configure(&format!("node.labels.round = \"{round}\"\n"));
+        daemon.configure(&[&format!("node.labels.round = \"{round}\"")]);
         daemon.signal(Signal::HUP);
-        daemon.until("the node began anew", |daemon| {
-            daemon.log_text().matches("the node runs").count() == round + 1
+        daemon.wait("the node began anew", |daemon| {
+            daemon.log().matches("the node runs").count() == round + 1
         });
-        daemon.until("it answers, and has found its app", |daemon| {
-            daemon.pid("a") == pid && pid.is_some()
+        daemon.wait("it answers, and has found its app", |daemon| {
+            daemon.app_pid("a") == pid && pid.is_some()
         });
     }
     for mut follower in followers {
@@ -170,13 +170,13 @@ fn a_daemon_that_starts_while_its_predecessor_is_being_killed_waits_for_it() {
     let specs = Specs::new();
     specs.put("apps/a/app.yaml", &sleeper(""));
     specs.commit("a");
-    let mut daemon = RealDaemon::start(specs);
-    daemon.until("a runs", |daemon| daemon.pid("a").is_some());
-    let pid = daemon.pid("a");
+    let mut daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
+    let pid = daemon.app_pid("a");
     for _ in 0..5 {
-        daemon.kill_and_begin();
-        daemon.until("it has found its app", |daemon| {
-            daemon.pid("a") == pid && pid.is_some()
+        daemon.kill_and_start();
+        daemon.wait("it has found its app", |daemon| {
+            daemon.app_pid("a") == pid && pid.is_some()
         });
     }
 }

@@ -10,13 +10,13 @@ use osier::rpc::frames::{ClientFrame, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, Server
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::keeper_rig::{Caller, status_kib};
-use crate::real_daemon::{PATIENCE, RealDaemon, sleeper};
+use crate::real_daemon::{Followed, PATIENCE, sleeper};
 use crate::specs_repository::Specs;
 
 /// More than either socket has places for.
 const CROWD: usize = 600;
 
-fn node() -> RealDaemon {
+fn node() -> Followed {
     // Each connection of the crowd is a descriptor of this test's.
     let limit = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit {
@@ -27,8 +27,8 @@ fn node() -> RealDaemon {
     let specs = Specs::new();
     specs.put("apps/a/app.yaml", &sleeper(""));
     specs.commit("a");
-    let daemon = RealDaemon::start(specs);
-    daemon.until("a runs", |daemon| daemon.pid("a").is_some());
+    let daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
     daemon
 }
 
@@ -111,16 +111,16 @@ fn answer(stream: &mut UnixStream) -> ServerFrame {
     wire::decode(&body).unwrap()
 }
 
-fn serves(daemon: &RealDaemon, pid: Option<u64>) {
+fn serves(daemon: &Followed, pid: Option<u64>) {
     let ran = daemon.osier(&["status"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(daemon.pid("a"), pid, "the app is untouched");
+    assert_eq!(daemon.app_pid("a"), pid, "the app is untouched");
 }
 
 #[test]
 fn garbage_on_the_control_socket_costs_its_sender_the_connection_and_nobody_else_anything() {
     let daemon = node();
-    let pid = daemon.pid("a");
+    let pid = daemon.app_pid("a");
     for (what, bytes) in garbage() {
         assert!(is_cut_off(&daemon.socket(), &bytes), "{what}");
         serves(&daemon, pid);
@@ -158,7 +158,7 @@ fn garbage_on_the_control_socket_costs_its_sender_the_connection_and_nobody_else
 #[test]
 fn a_crowd_that_says_nothing_or_half_of_something_keeps_nobody_out() {
     let daemon = node();
-    let pid = daemon.pid("a");
+    let pid = daemon.app_pid("a");
     let half = halves().swap_remove(1).1;
     let mut crowd = Vec::new();
     for number in 0..CROWD {
@@ -185,7 +185,7 @@ fn a_crowd_that_says_nothing_or_half_of_something_keeps_nobody_out() {
 #[test]
 fn those_who_leave_in_the_middle_of_an_answer_or_never_read_it_hinder_nobody() {
     let daemon = node();
-    let pid = daemon.pid("a");
+    let pid = daemon.app_pid("a");
     for _ in 0..50 {
         let mut stream = connect(&daemon.socket());
         stream.write_all(&call(1, 1, "bc_gitops.state")).unwrap();
@@ -209,14 +209,14 @@ fn those_who_leave_in_the_middle_of_an_answer_or_never_read_it_hinder_nobody() {
     serves(&daemon, pid);
 }
 
-fn keeper_socket(daemon: &RealDaemon) -> PathBuf {
+fn keeper_socket(daemon: &Followed) -> PathBuf {
     daemon.data_dir().join("keeper.sock")
 }
 
 #[test]
 fn garbage_on_the_keepers_socket_hinders_neither_its_daemon_nor_the_next_one() {
     let mut daemon = node();
-    let (pid, socket) = (daemon.pid("a"), keeper_socket(&daemon));
+    let (pid, socket) = (daemon.app_pid("a"), keeper_socket(&daemon));
     let keeper = Caller::connect(&daemon.data_dir())
         .unwrap()
         .say_hello()
@@ -227,7 +227,7 @@ fn garbage_on_the_keepers_socket_hinders_neither_its_daemon_nor_the_next_one() {
     }
     serves(&daemon, pid);
     daemon.does(&["restart", "a"]);
-    let pid = daemon.pid("a");
+    let pid = daemon.app_pid("a");
 
     // A crowd holds more places than there are, and says half of something.
     let mut crowd = Vec::new();
@@ -237,9 +237,9 @@ fn garbage_on_the_keepers_socket_hinders_neither_its_daemon_nor_the_next_one() {
         crowd.push(stream);
     }
     daemon.kill();
-    daemon.begin();
-    daemon.until("the next daemon has found the app", |daemon| {
-        daemon.pid("a") == pid && pid.is_some()
+    daemon.start();
+    daemon.wait("the next daemon has found the app", |daemon| {
+        daemon.app_pid("a") == pid && pid.is_some()
     });
     drop(crowd);
     let rss = status_kib(keeper, "VmRSS");

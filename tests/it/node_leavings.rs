@@ -6,7 +6,7 @@ use std::time::Duration;
 use osier::node::{Git, Node, NodeHandle, ProcessSettings};
 
 use crate::poll::until;
-use crate::real_daemon::{RealDaemon, sleeper};
+use crate::real_daemon::{Followed, RealDaemon, sleeper};
 use crate::specs_repository::Specs;
 
 fn specs_of(apps: &[&str]) -> Specs {
@@ -19,7 +19,7 @@ fn specs_of(apps: &[&str]) -> Specs {
 }
 
 fn is_running(daemon: &RealDaemon, app: &str) -> bool {
-    daemon.pid(app).is_some()
+    daemon.app_pid(app).is_some()
 }
 
 /// Open descriptors of the keeper that lead to the app's output pipe.
@@ -46,17 +46,17 @@ fn has_pipe(daemon: &RealDaemon, app: &str) -> bool {
 
 #[test]
 fn the_keeper_lets_go_of_a_removed_app_and_its_data_stays_for_its_return() {
-    let daemon = RealDaemon::start(specs_of(&["a", "b", "c"]));
-    daemon.until("all run", |daemon| {
+    let daemon = Followed::start(specs_of(&["a", "b", "c"]), &[]);
+    daemon.wait("all run", |daemon| {
         ["a", "b", "c"].iter().all(|app| is_running(daemon, app))
     });
     std::fs::write(daemon.app_dir("a").join("data/precious"), "mine").unwrap();
     assert!(has_pipe(&daemon, "a") && pipes_held(&daemon, "a") == 1);
-    let b = daemon.pid("b");
+    let b = daemon.app_pid("b");
 
     daemon.specs.remove("apps/a/app.yaml");
     daemon.specs.commit("without a");
-    daemon.until("a is forgotten", |daemon| !has_pipe(daemon, "a"));
+    daemon.wait("a is forgotten", |daemon| !has_pipe(daemon, "a"));
     assert_eq!(pipes_held(&daemon, "a"), 0);
     assert_eq!(
         std::fs::read_to_string(daemon.app_dir("a").join("data/precious")).unwrap(),
@@ -66,39 +66,39 @@ fn the_keeper_lets_go_of_a_removed_app_and_its_data_stays_for_its_return() {
 
     daemon.specs.put("apps/a/app.yaml", &sleeper(""));
     daemon.specs.commit("a again");
-    daemon.until("a runs", |daemon| {
+    daemon.wait("a runs", |daemon| {
         is_running(daemon, "a") && has_pipe(daemon, "a")
     });
     assert_eq!(
         std::fs::read_to_string(daemon.app_dir("a").join("data/precious")).unwrap(),
         "mine"
     );
-    assert_eq!(daemon.pid("b"), b);
+    assert_eq!(daemon.app_pid("b"), b);
 }
 
 #[test]
 fn an_app_that_left_while_no_daemon_ran_is_let_go_of_by_the_next_one() {
-    let mut daemon = RealDaemon::start(specs_of(&["a", "b", "c"]));
-    daemon.until("all run", |daemon| {
+    let mut daemon = Followed::start(specs_of(&["a", "b", "c"]), &[]);
+    daemon.wait("all run", |daemon| {
         ["a", "b", "c"].iter().all(|app| is_running(daemon, app))
     });
     daemon.kill();
     daemon.specs.remove("apps/a/app.yaml");
     daemon.specs.commit("without a");
-    daemon.begin();
-    daemon.until("a is forgotten", |daemon| !has_pipe(daemon, "a"));
+    daemon.start();
+    daemon.wait("a is forgotten", |daemon| !has_pipe(daemon, "a"));
     assert!(daemon.app_dir("a").join("data").exists());
 
     // Nor does it matter that the state is lost, with every memory of the app.
     let state = daemon.data_dir().join("state.redb");
-    daemon.until("there is a state", |_| state.exists());
+    daemon.wait("there is a state", |_| state.exists());
     daemon.kill();
     std::fs::remove_file(&state).unwrap();
     std::fs::write(daemon.app_dir("a").join("data/precious"), "mine").unwrap();
-    daemon.begin();
-    daemon.until("the folders are kept", |daemon| {
+    daemon.start();
+    daemon.wait("the folders are kept", |daemon| {
         daemon
-            .log_text()
+            .log()
             .matches("the app has left; its folders are kept")
             .count()
             == 2
