@@ -44,21 +44,12 @@ pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check>
     checks
 }
 
-fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {
-    Check {
-        name: name.to_owned(),
-        state,
-        found: found.into(),
-        fix: fix.map(str::to_owned),
-    }
-}
-
 fn daemon(unanswered: Option<&Trouble>) -> Check {
     match unanswered {
-        None => check("daemon", CheckState::Good, "answers", None),
+        None => Check::new("daemon", CheckState::Good, "answers", None),
         Some(trouble) => {
             let places = trouble.place.as_deref().unwrap_or_default().replace('\n', "; ");
-            check(
+            Check::new(
                 "daemon",
                 CheckState::Warning,
                 format!("{}: {places}", trouble.what),
@@ -70,7 +61,7 @@ fn daemon(unanswered: Option<&Trouble>) -> Check {
 
 fn configured(config: &Result<Config, crate::config::ConfigError>) -> Check {
     match config {
-        Ok(config) => check(
+        Ok(config) => Check::new(
             "configuration",
             CheckState::Good,
             format!("follows {}", config.repo.url),
@@ -78,7 +69,7 @@ fn configured(config: &Result<Config, crate::config::ConfigError>) -> Check {
         ),
         Err(error) => {
             let text = error.to_string().replace('\n', "; ");
-            check(
+            Check::new(
                 "configuration",
                 CheckState::Warning,
                 text,
@@ -96,7 +87,7 @@ fn kernel() -> Check {
         .collect();
     let is_new_enough = matches!(numbers.as_slice(), [major, minor, ..] if (*major, *minor) >= KERNEL_MIN);
     if !cfg!(target_os = "linux") {
-        return check(
+        return Check::new(
             "kernel",
             CheckState::Bad,
             format!("{} {release}", std::env::consts::OS),
@@ -104,9 +95,9 @@ fn kernel() -> Check {
         );
     }
     if is_new_enough {
-        check("kernel", CheckState::Good, format!("Linux {release}"), None)
+        Check::new("kernel", CheckState::Good, format!("Linux {release}"), None)
     } else {
-        check(
+        Check::new(
             "kernel",
             CheckState::Bad,
             format!("Linux {release} is older than 5.4"),
@@ -127,7 +118,7 @@ fn program(tool: Tool, question: &[&str], needed: Option<Tool>, needed_for: &str
                 .next()
                 .unwrap_or_default()
                 .to_owned();
-            check(tool.name, CheckState::Good, first, None)
+            Check::new(tool.name, CheckState::Good, first, None)
         }
         Err(error) => {
             let state = if needed == Some(tool) {
@@ -136,7 +127,7 @@ fn program(tool: Tool, question: &[&str], needed: Option<Tool>, needed_for: &str
                 CheckState::Warning
             };
             let found = format!("cannot be run ({error}); it is needed for {needed_for}");
-            check(tool.name, state, found, Some(&tool.remedy()))
+            Check::new(tool.name, state, found, Some(&tool.remedy()))
         }
     }
 }
@@ -144,19 +135,19 @@ fn program(tool: Tool, question: &[&str], needed: Option<Tool>, needed_for: &str
 fn user(surroundings: &Surroundings, config: Option<&Config>) -> Check {
     let has_user = config.is_some_and(|config| config.node.app_user.is_some());
     match (surroundings.is_root, has_user) {
-        (true, false) => check(
+        (true, false) => Check::new(
             "app user",
             CheckState::Warning,
             "root: apps that name no user run as root",
             Some("set `node.app_user`, or `sandbox.user` in each spec"),
         ),
-        (true, true) => check(
+        (true, true) => Check::new(
             "app user",
             CheckState::Good,
             "root, apps run as `node.app_user`",
             None,
         ),
-        (false, _) => check(
+        (false, _) => Check::new(
             "app user",
             CheckState::Good,
             "an ordinary user; apps run as the same",
@@ -168,9 +159,9 @@ fn user(surroundings: &Surroundings, config: Option<&Config>) -> Check {
 /// Supervision catches panics; with `panic = "abort"` one actor's panic would end them all.
 fn unwinding() -> Check {
     if cfg!(panic = "unwind") {
-        check("panics", CheckState::Good, "are caught by supervisors", None)
+        Check::new("panics", CheckState::Good, "are caught by supervisors", None)
     } else {
-        check(
+        Check::new(
             "panics",
             CheckState::Bad,
             "this program was built with panic = \"abort\"",
@@ -183,14 +174,14 @@ fn open_files() -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let found = limit.map_or_else(|| "no limit".to_owned(), |limit| format!("at most {limit}"));
     if limit.is_some_and(|limit| limit < OPEN_FILES_MIN) {
-        check(
+        Check::new(
             "open files",
             CheckState::Warning,
             found,
             Some("raise it: `ulimit -n 65536`, or LimitNOFILE= of the unit"),
         )
     } else {
-        check("open files", CheckState::Good, found, None)
+        Check::new("open files", CheckState::Good, found, None)
     }
 }
 
@@ -199,7 +190,7 @@ fn data_folder(path: &Path) -> Check {
     let shown = path.display();
     let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
     if !existing.is_dir() {
-        return check(
+        return Check::new(
             name,
             CheckState::Bad,
             format!("{} is no folder", existing.display()),
@@ -208,7 +199,7 @@ fn data_folder(path: &Path) -> Check {
     }
     if rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_err() {
         let found = format!("{} cannot be written by this user", existing.display());
-        return check(
+        return Check::new(
             name,
             CheckState::Warning,
             found,
@@ -221,5 +212,5 @@ fn data_folder(path: &Path) -> Check {
         |bytes| format!(", {} free", super::words::size(bytes)),
     );
     let there = if existing == path { "" } else { " (will be made)" };
-    check(name, CheckState::Good, format!("{shown}{there}{free}"), None)
+    Check::new(name, CheckState::Good, format!("{shown}{there}{free}"), None)
 }

@@ -367,6 +367,19 @@ pub struct Check {
     pub fix: Option<String>,
 }
 
+impl Check {
+    /// What was looked at, how it is, what was found, and what to do about it.
+    #[must_use]
+    pub fn new(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            state,
+            found: found.into(),
+            fix: fix.map(str::to_owned),
+        }
+    }
+}
+
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -19,7 +19,7 @@ pub(crate) async fn checks(node: &NodeContext) -> Vec<Check> {
     for (name, runtime) in node.apps.runtimes() {
         checks.extend(match timeout(ANSWER_MAX, runtime.abilities()).await {
             Ok(abilities) => abilities.into_iter().map(ability).collect(),
-            Err(_) => vec![check(
+            Err(_) => vec![Check::new(
                 name,
                 CheckState::Bad,
                 "the runtime does not answer",
@@ -37,22 +37,13 @@ fn ability(ability: Ability) -> Check {
         None => (CheckState::Good, how),
         Some(gap) => (CheckState::Warning, format!("{how}: {gap}")),
     };
-    check(&name, state, found, fix.as_deref())
-}
-
-fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {
-    Check {
-        name: name.to_owned(),
-        state,
-        found: found.into(),
-        fix: fix.map(str::to_owned),
-    }
+    Check::new(&name, state, found, fix.as_deref())
 }
 
 /// Supervision catches panics; a host that aborts on them has none.
 fn unwinding() -> Check {
     if cfg!(panic = "unwind") {
-        return check(
+        return Check::new(
             "panics",
             CheckState::Good,
             "unwind: a crash of an actor stays local",
@@ -60,7 +51,7 @@ fn unwinding() -> Check {
         );
     }
     let fix = "build the host with `panic = \"unwind\"` in every profile";
-    check(
+    Check::new(
         "panics",
         CheckState::Bad,
         "abort: any crash ends the whole process",
@@ -76,13 +67,13 @@ fn user(node: &NodeContext) -> Check {
         .as_ref()
         .and_then(|processes| processes.app_user());
     match (app_user, is_root) {
-        (Some(user), _) => check(
+        (Some(user), _) => Check::new(
             "app user",
             CheckState::Good,
             format!("apps that name no user run as {user}"),
             None,
         ),
-        (None, false) => check(
+        (None, false) => Check::new(
             "app user",
             CheckState::Good,
             "apps run as the user that runs the node",
@@ -90,7 +81,7 @@ fn user(node: &NodeContext) -> Check {
         ),
         (None, true) => {
             let fix = "set `[node] app_user`, or `sandbox.user` in each spec";
-            check(
+            Check::new(
                 "app user",
                 CheckState::Warning,
                 "apps that name no user run as root",
@@ -102,13 +93,13 @@ fn user(node: &NodeContext) -> Check {
 
 fn data_dir(node: &NodeContext) -> Check {
     match node.node_board.store_error() {
-        None => check(
+        None => Check::new(
             "state",
             CheckState::Good,
             format!("kept in {}", node.settings.data_dir.display()),
             None,
         ),
-        Some(error) => check(
+        Some(error) => Check::new(
             "state",
             CheckState::Bad,
             error,
@@ -122,10 +113,10 @@ fn program(node: &NodeContext) -> Option<Check> {
     let url = &node.settings.repo.url;
     let tool = Tool::needed_for(url)?;
     Some(match tool.find() {
-        Some(place) => check(tool.name, CheckState::Good, place.display().to_string(), None),
+        Some(place) => Check::new(tool.name, CheckState::Good, place.display().to_string(), None),
         None => {
             let found = format!("not on the daemon's PATH; {url} needs it");
-            check(tool.name, CheckState::Bad, found, Some(&tool.remedy()))
+            Check::new(tool.name, CheckState::Bad, found, Some(&tool.remedy()))
         }
     })
 }
@@ -133,18 +124,18 @@ fn program(node: &NodeContext) -> Option<Check> {
 fn repository(node: &NodeContext) -> Check {
     let source = node.node_board.source();
     match (source.error, source.fetched_at_ms) {
-        (Some(error), _) => check(
+        (Some(error), _) => Check::new(
             "repository",
             CheckState::Bad,
             error,
             Some("`osier status` says what runs meanwhile"),
         ),
-        (None, Some(_)) => check(
+        (None, Some(_)) => Check::new(
             "repository",
             CheckState::Good,
             format!("{} answers", node.settings.repo.url),
             None,
         ),
-        (None, None) => check("repository", CheckState::Warning, "not looked at yet", None),
+        (None, None) => Check::new("repository", CheckState::Warning, "not looked at yet", None),
     }
 }
