@@ -57,6 +57,7 @@
 pub mod config;
 pub mod identicon;
 pub mod lifecycle;
+pub mod messagepack;
 pub mod names;
 pub mod plan;
 pub mod repo_url;

@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How deep a frame or body may nest.
-const DEPTH_MAX: usize = 64;
+use crate::messagepack;
 
 /// Why a frame could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +35,9 @@ pub enum WireError {
 /// # Errors
 /// When the value has a shape that MessagePack lacks.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
-    Ok(rmp_serde::to_vec_named(value)?)
+    let mut bytes = Vec::new();
+    messagepack::encode(value, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads `bytes` as MessagePack; nothing may follow.
@@ -44,15 +45,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// When they are no `T`, nest too deep, or something follows.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
-    let mut rest = bytes;
-    let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
-    deserializer.set_max_depth(DEPTH_MAX);
-    let value = T::deserialize(&mut deserializer).map_err(|error| WireError::Malformed(error.to_string()))?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(WireError::Malformed(format!("{} bytes follow it", rest.len())))
-    }
+    messagepack::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 /// Reads one frame of at most `bytes_max`; `None` at the end of the stream.

@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::messagepack;
+
 /// A value that can be kept.
 pub trait Record: Serialize + DeserializeOwned {
     /// The form in which it is written.
@@ -68,11 +70,13 @@ const HEAD_BYTES: usize = 5;
 /// # Errors
 /// When the type cannot be written as MessagePack.
 pub fn encode<T: Record>(value: &T) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let payload = rmp_serde::to_vec_named(value)?;
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.len());
-    bytes.push(T::VERSION);
-    bytes.extend_from_slice(&checksum(T::VERSION, &payload));
-    bytes.extend_from_slice(&payload);
+    let mut bytes = vec![0; HEAD_BYTES];
+    messagepack::encode(value, &mut bytes)?;
+    if let Some((head, payload)) = bytes.split_first_chunk_mut::<HEAD_BYTES>() {
+        let [version, sum @ ..] = head;
+        *version = T::VERSION;
+        *sum = checksum(T::VERSION, payload);
+    }
     Ok(bytes)
 }
 
@@ -90,7 +94,7 @@ pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, RecordError> {
     if *version != T::VERSION {
         return T::read_old(*version, payload).ok_or(RecordError::Version(*version));
     }
-    rmp_serde::from_slice(payload).map_err(|error| RecordError::Payload(error.to_string()))
+    messagepack::decode(payload).map_err(|error| RecordError::Payload(error.to_string()))
 }
 
 /// redb checks its pages only when it repairs; a record that was altered on the disk must not be believed.

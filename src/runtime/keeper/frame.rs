@@ -7,10 +7,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::messagepack;
+
 /// The longest frame: the list of 10,000 apps has some 2.5 MB.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How deep values may nest. The deepest message needs eight.
-const DEPTH_MAX: usize = 24;
 /// What a buffer keeps allocated between frames.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 const LENGTH_BYTES: usize = 4;
@@ -45,7 +45,7 @@ pub enum FrameError {
 pub fn write_frame<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let begin = out.len();
     out.extend_from_slice(&[0; LENGTH_BYTES]);
-    let written = rmp_serde::encode::write_named(out, message);
+    let written = messagepack::encode(message, out);
     let bytes = out.len() - begin - LENGTH_BYTES;
     let result = match written {
         Err(error) => Err(FrameError::Unwritable {
@@ -122,20 +122,9 @@ impl FrameBuffer {
 /// # Errors
 /// When it is malformed, nested too deep, or followed by more bytes.
 pub fn read_message<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
-    let mut rest = body;
-    let mut decoder = rmp_serde::Deserializer::new(&mut rest);
-    decoder.set_max_depth(DEPTH_MAX);
-    let message = T::deserialize(&mut decoder).map_err(|error| FrameError::Malformed {
+    messagepack::decode(body).map_err(|error| FrameError::Malformed {
         why: error.to_string(),
-    })?;
-    drop(decoder);
-    if rest.is_empty() {
-        Ok(message)
-    } else {
-        Err(FrameError::Malformed {
-            why: format!("{} bytes after the message", rest.len()),
-        })
-    }
+    })
 }
 
 #[cfg(test)]
