@@ -22,7 +22,6 @@ pub mod target;
 mod tests;
 mod view;
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +53,7 @@ pub fn step(mut life: Lifecycle, event: AppEvent, now: Now) -> (Lifecycle, Vec<E
     let mut effects = Vec::new();
     life.take(event, now, &mut effects);
     life.catch_up(now, &mut effects);
+    life.forget_artefacts();
     life.converge(now, &mut effects);
     life.answer_operator(&mut effects);
     life.tell_health(&mut effects);
@@ -177,7 +177,7 @@ pub struct Lifecycle {
     /// Nothing runs any more, by the runtime's word, and nothing is to.
     is_cleared: bool,
     /// The artefacts that are there: of what is applied and of what is asked for.
-    artefacts: VecDeque<(SpecDigest, PathBuf)>,
+    artefacts: Vec<(SpecDigest, PathBuf)>,
     fetching: Option<Fetching>,
     /// No fetch and no replacement before then.
     change_at_ms: Option<u64>,
@@ -205,8 +205,6 @@ const EXIT_NEWS_MS_MAX: u64 = 1_000;
 const SETBACK_DELAY_MS: u64 = 500;
 /// The longest delay after such a setback.
 const SETBACK_DELAY_MS_MAX: u64 = 30_000;
-/// What is applied, and what is asked for.
-const ARTEFACTS_MAX: usize = 2;
 
 impl Lifecycle {
     /// An app of which `record` is all that is known, at `now_ms`. Nothing happens before [`AppEvent::Began`].
@@ -225,7 +223,7 @@ impl Lifecycle {
             is_unsure: false,
             leaving: None,
             is_cleared: false,
-            artefacts: VecDeque::new(),
+            artefacts: Vec::new(),
             fetching: None,
             change_at_ms: None,
             setbacks: 0,
@@ -291,6 +289,18 @@ impl Lifecycle {
         }
         let place = self.artefacts.iter().find(|(digest, _)| *digest == app.digest);
         place.map(|(_, path)| Some(path.clone()))
+    }
+
+    /// Only what is applied or asked for stays on the node; whatever else was fetched may be gone by now.
+    fn forget_artefacts(&mut self) {
+        let applied = self.memory.applied.as_ref().map(|app| &app.digest);
+        let asked = self
+            .target
+            .as_ref()
+            .and_then(|target| target.desired())
+            .map(|app| &app.digest);
+        self.artefacts
+            .retain(|(digest, _)| applied == Some(digest) || asked == Some(digest));
     }
 
     fn next_effect(&mut self) -> EffectId {

@@ -63,6 +63,7 @@ impl SpecReader for CloneReader {
 }
 
 /// Brings artefacts onto the node: today, folders of the specs repository and folders that the node allows.
+#[derive(Clone)]
 pub(crate) struct CloneArtefacts {
     pub clone: SharedClone,
     pub folders: Folders,
@@ -72,42 +73,44 @@ pub(crate) struct CloneArtefacts {
 
 impl Artefacts for CloneArtefacts {
     fn fetch(&self, app: Arc<DesiredApp>) -> FetchFuture {
+        let this = self.clone();
+        Box::pin(async move { this.bring(&app).await })
+    }
+}
+
+impl CloneArtefacts {
+    /// All that touches the disk is done beside: a mount that hangs holds up this app and nobody else.
+    async fn bring(self, app: &DesiredApp) -> Result<PathBuf, ArtefactError> {
         let Some(Source::Path { path }) = &app.spec.source else {
-            return Box::pin(std::future::ready(Err(failed(
-                "unsupported",
-                "this release fetches path sources only".into(),
-            ))));
+            let why = "this release fetches path sources only";
+            return Err(failed("unsupported", why.into()));
         };
         if path.starts_with('/') {
-            return Box::pin(std::future::ready(allowed_folder(path, &self.allowed)));
+            let (path, allowed) = (path.clone(), self.allowed.clone());
+            return beside(move || allowed_folder(&path, &allowed)).await?;
         }
         let Some(id) = app.artefact.clone() else {
-            let why = format!(
-                "{}: source path `{path}` has no folder in the repository",
-                app.file
-            );
-            return Box::pin(std::future::ready(Err(failed("not_found", why))));
+            let file = &app.file;
+            let why = format!("{file}: source path `{path}` has no folder in the repository");
+            return Err(failed("not_found", why));
         };
-        let place = self.folders.place(&id);
-        if place.is_dir() {
-            return Box::pin(std::future::ready(Ok(place)));
+        let (folders, wanted) = (self.folders.clone(), id.clone());
+        if let Some(place) = beside(move || folders.find(&wanted)).await? {
+            return Ok(place);
         }
-        let (clone, folders) = (self.clone.clone(), self.folders.clone());
-        Box::pin(async move {
-            let clone = clone
-                .get()
-                .await
-                .map_err(|error| failed("repository", error.to_string()))?;
-            let tree = any_tree(&clone)
-                .await
-                .map_err(|error| failed("repository", error.to_string()))?;
-            let written = tokio::task::spawn_blocking(move || folders.write_out(&tree, &id));
-            let written = written
-                .await
-                .map_err(|crash| failed("crashed", crash.to_string()))?;
-            written.map_err(|error| failed("unwritable", error.to_string()))
-        })
+        let unreadable = |error: GitError| failed("repository", error.to_string());
+        let clone = self.clone.get().await.map_err(unreadable)?;
+        let tree = any_tree(&clone).await.map_err(unreadable)?;
+        let folders = self.folders;
+        let written = beside(move || folders.write_out(&tree, &id)).await?;
+        written.map_err(|error| failed("unwritable", error.to_string()))
     }
+}
+
+/// Runs what may block on a thread of its own.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ArtefactError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|crash| failed("crashed", crash.to_string()))
 }
 
 /// A way into the clone's objects; which commit it begins at does not matter to who reads by id.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ARTEFACTS_MAX, Doubt, Effect, Exit, ExitKind, Found, Jitter, Lifecycle, Live, LookWait, Now};
+use super::{Doubt, Effect, Exit, ExitKind, Found, Jitter, Lifecycle, Live, LookWait, Now};
 use super::{EXIT_NEWS_MS_MAX, FAILED_START_DELAY_MS_MIN, HEALTHY_AFTER_MS, PAST_EXITS_MAX};
 use super::{OPEN, Phase, SETBACK_DELAY_MS, SETBACK_DELAY_MS_MAX, Spent, StopWait, Trouble};
 use crate::rpc::procedures::PastExit;
@@ -141,16 +141,8 @@ impl Lifecycle {
     }
 
     fn keep_artefact(&mut self, digest: crate::names::SpecDigest, path: PathBuf) {
-        let applied = self.memory.applied.as_ref().map(|app| app.digest.clone());
         self.artefacts.retain(|(kept, _)| *kept != digest);
-        if self.artefacts.len() >= ARTEFACTS_MAX {
-            let dispensable = self
-                .artefacts
-                .iter()
-                .position(|(kept, _)| Some(kept) != applied.as_ref());
-            self.artefacts.remove(dispensable.unwrap_or(0));
-        }
-        self.artefacts.push_back((digest, path));
+        self.artefacts.push((digest, path));
     }
 
     pub(super) fn started(
@@ -169,6 +161,8 @@ impl Lifecycle {
             }
             Err(trouble) => {
                 self.phase = OPEN;
+                // It may have failed because its artefact is gone; the next fetch sees to that.
+                self.artefacts.retain(|(digest, _)| *digest != app.digest);
                 self.start_failed(&app, &trouble, now, out);
             }
         }

@@ -1,13 +1,15 @@
 //! Source `path`: a folder of the repository is written out from the commit's tree, read-only, under its object id.
 //!
 //! Written beside and renamed: a folder under its id is always whole, so a crash leaves only a `.new-…` that the next
-//! sweep removes. One folder serves every app and restart that names the same id.
+//! sweep removes. One folder serves every app and restart that names the same id. Whoever sweeps leaves alone what is
+//! being written, and what was handed out since it was said what is to be kept.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::names::ObjectId;
 use crate::specs::tree::{Entry, EntryKind, Tree, TreeError};
@@ -20,6 +22,8 @@ const ENTRIES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 32;
 /// What is being written has this before its name.
 const UNFINISHED: &str = ".new-";
+/// What is being removed, this.
+const DISCARDED: &str = ".old-";
 
 /// Why a folder could not be written out. Nothing of it is used then.
 #[derive(Debug, thiserror::Error)]
@@ -58,19 +62,52 @@ pub enum FolderError {
 #[derive(Debug, Clone)]
 pub struct Folders {
     root: PathBuf,
+    use_of: Arc<Mutex<Use>>,
+}
+
+/// Which folders somebody needs.
+#[derive(Debug, Default)]
+struct Use {
+    /// By the newest word.
+    keep: BTreeSet<ObjectId>,
+    /// Since that word.
+    handed_out: BTreeSet<ObjectId>,
+    /// Being written.
+    unfinished: BTreeSet<String>,
+}
+
+impl Use {
+    fn needs(&self, name: &str) -> bool {
+        self.keep.contains(name) || self.handed_out.contains(name) || self.unfinished.contains(name)
+    }
 }
 
 impl Folders {
     /// Those below `root`.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
-        Self { root }
+        let use_of = Arc::default();
+        Self { root, use_of }
     }
 
-    /// Where the folder with this id is, whether it was written yet or not.
-    #[must_use]
-    pub fn place(&self, id: &ObjectId) -> PathBuf {
+    fn uses(&self) -> MutexGuard<'_, Use> {
+        // Nothing panics while it is held.
+        self.use_of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, id: &ObjectId) -> PathBuf {
         self.root.join(id.as_str())
+    }
+
+    /// The folder with this id, if it was written out before. Blocking.
+    #[must_use]
+    pub fn find(&self, id: &ObjectId) -> Option<PathBuf> {
+        let place = self.place(id);
+        let mut uses = self.uses();
+        place.is_dir().then(|| {
+            uses.handed_out.insert(id.clone());
+            place
+        })
     }
 
     /// Writes out the folder with this id, unless it is there. Blocking.
@@ -78,18 +115,25 @@ impl Folders {
     /// # Errors
     /// When the tree cannot be read, holds more than files and folders, is too large, or cannot be written.
     pub fn write_out(&self, tree: &dyn Tree, id: &ObjectId) -> Result<PathBuf, FolderError> {
-        let place = self.place(id);
-        if place.is_dir() {
+        if let Some(place) = self.find(id) {
             return Ok(place);
         }
-        let unfinished = self.root.join(format!("{UNFINISHED}{:016x}", fastrand::u64(..)));
-        let written = self
-            .fill(tree, id, &unfinished)
-            .and_then(|()| publish(&unfinished, &place));
-        if written.is_err() {
+        let place = self.place(id);
+        let name = format!("{UNFINISHED}{:016x}", fastrand::u64(..));
+        let unfinished = self.root.join(&name);
+        self.uses().unfinished.insert(name.clone());
+        let written = self.fill(tree, id, &unfinished).and_then(|()| flush(&unfinished));
+        let mut uses = self.uses();
+        let published = written.and_then(|()| publish(&unfinished, &place));
+        uses.unfinished.remove(&name);
+        if published.is_ok() {
+            uses.handed_out.insert(id.clone());
+        }
+        drop(uses);
+        if published.is_err() {
             remove_tree(&unfinished);
         }
-        written.map(|()| place)
+        published.map(|()| place)
     }
 
     fn fill(&self, tree: &dyn Tree, id: &ObjectId, unfinished: &Path) -> Result<(), FolderError> {
@@ -106,16 +150,33 @@ impl Folders {
         write_folder(tree, &top, "", unfinished, &mut room, DEPTH_MAX)
     }
 
-    /// Removes every folder that is not in `keep`, and what a crash left half-written. Best effort: what stays is tried again.
-    pub fn sweep(&self, keep: &BTreeSet<ObjectId>) {
+    /// Says which folders are needed from now on; to be followed by a [`Folders::sweep`].
+    pub fn keep(&self, ids: BTreeSet<ObjectId>) {
+        let mut uses = self.uses();
+        uses.keep = ids;
+        uses.handed_out.clear();
+    }
+
+    /// Removes every folder that nobody needs, and what a crash left half-written. Blocking. Best effort: what stays is
+    /// tried again.
+    pub fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.root) else {
             return;
         };
         for entry in entries.flatten() {
-            let is_kept = entry.file_name().to_str().is_some_and(|name| keep.contains(name));
-            if !is_kept {
-                remove_tree(&entry.path());
+            let discarded = self.root.join(format!("{DISCARDED}{:016x}", fastrand::u64(..)));
+            let uses = self.uses();
+            let is_needed = entry.file_name().to_str().is_some_and(|name| uses.needs(name));
+            if is_needed {
+                continue;
             }
+            // Out of the way in one step: nobody finds half of it under its id.
+            let place = match fs::rename(entry.path(), &discarded) {
+                Ok(()) => discarded,
+                Err(_) => continue,
+            };
+            drop(uses);
+            remove_tree(&place);
         }
     }
 }
@@ -204,11 +265,15 @@ fn write_file(place: &Path, bytes: &[u8], is_executable: bool) -> Result<(), Fol
     write().map_err(|error| io(place, error))
 }
 
-/// Gives the whole folder its final name. A power cut may lose it, never leave half of it under that name.
-fn publish(unfinished: &Path, place: &Path) -> Result<(), FolderError> {
+/// A power cut may lose the folder, never leave half of it under its final name.
+fn flush(unfinished: &Path) -> Result<(), FolderError> {
     fs::File::open(unfinished)
         .and_then(|folder| rustix::fs::syncfs(&folder).map_err(std::io::Error::from))
-        .map_err(|error| io(unfinished, error))?;
+        .map_err(|error| io(unfinished, error))
+}
+
+/// Gives the whole folder its final name.
+fn publish(unfinished: &Path, place: &Path) -> Result<(), FolderError> {
     match fs::rename(unfinished, place) {
         // Somebody else was faster: the content is the same by its id.
         Err(_) if place.is_dir() => {

@@ -55,6 +55,13 @@ pub(crate) struct Standing {
     pub failed: bool,
 }
 
+impl Standing {
+    /// The artefact that is in use.
+    pub fn artefact(&self) -> Option<&ObjectId> {
+        self.applied.as_ref()?.artefact.as_ref()
+    }
+}
+
 /// What an operator decided; survives the daemon.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OperatorWords {
@@ -187,10 +194,7 @@ impl Ledger {
 
     /// The artefacts that something wants or runs.
     pub fn artefacts(&self) -> BTreeSet<ObjectId> {
-        let applied = self
-            .standings
-            .values()
-            .filter_map(|standing| standing.applied.as_ref());
+        let applied = self.standings.values().filter_map(Standing::artefact);
         let desired = self
             .desired
             .iter()
@@ -200,12 +204,9 @@ impl Ledger {
             .by_hand
             .values()
             .filter_map(|change| change.app.as_ref());
-        applied
-            .chain(desired)
-            .map(AsRef::as_ref)
-            .chain(by_hand)
-            .filter_map(|app: &DesiredApp| app.artefact.clone())
-            .collect()
+        let wanted = desired.map(AsRef::as_ref).chain(by_hand);
+        let wanted = wanted.filter_map(|app: &DesiredApp| app.artefact.as_ref());
+        applied.chain(wanted).cloned().collect()
     }
 
     /// From now on this is the accepted commit: notes whom it touches.

@@ -247,7 +247,12 @@ impl Passes {
                 blocked: None,
             };
         });
+        let is_first = self.ledger.desired.is_none();
         self.ledger.change().accept(accepted);
+        if is_first {
+            // What a daemon before this one left.
+            self.sweep_artefacts();
+        }
     }
 
     /// Publishes how the reconcile went.
@@ -332,8 +337,16 @@ impl Passes {
             runs: report.state.status == RunState::Running,
             failed: report.failed,
         };
+        let before = self.ledger.standings.get(&name);
+        let left = before
+            .and_then(Standing::artefact)
+            .filter(|left| Some(*left) != standing.artefact());
+        let has_left = left.is_some();
         if self.ledger.note(name, standing) || self.waiting.is_anybody_there() {
             self.make_pass_due();
+        }
+        if has_left {
+            self.sweep_artefacts();
         }
     }
 
@@ -361,14 +374,16 @@ impl Passes {
         self.services.apps.end(name).await;
         self.services.board.forget_app(name);
         (self.services.has_left)();
-        if standing
-            .and_then(|standing| standing.applied)
-            .is_some_and(|app| app.artefact.is_some())
-        {
-            let keep = self.ledger.artefacts();
-            let folders = self.services.folders.clone();
-            tokio::task::spawn_blocking(move || folders.sweep(&keep));
+        if standing.is_some_and(|standing| standing.artefact().is_some()) {
+            self.sweep_artefacts();
         }
+    }
+
+    /// Artefacts that nothing wants or runs any more go.
+    fn sweep_artefacts(&self) {
+        let folders = self.services.folders.clone();
+        folders.keep(self.ledger.artefacts());
+        tokio::task::spawn_blocking(move || folders.sweep());
     }
 
     /// One pass for any number of reports: it is the last message in the mailbox.

@@ -80,6 +80,28 @@ fn a_daemon_that_begins_anew_within_a_crash_loop_keeps_its_back_off() {
 }
 
 #[test]
+fn the_artefact_of_a_version_that_was_left_is_asked_for_again() {
+    let with_files = |path: &str| {
+        app(|spec| {
+            spec.source = Some(Source::Path {
+                path: path.to_owned(),
+            });
+        })
+    };
+    let mut led = Led::new();
+    for path in ["a", "b", "a"] {
+        led.hand(Target::run(with_files(path), None));
+        assert!(
+            matches!(led.work(), Some(Effect::Fetch { .. })),
+            "{path}: {:?}",
+            led.out
+        );
+        led.done(|_| Outcome::Fetched(Ok(format!("/artefacts/{path}").into())));
+        led.starts();
+    }
+}
+
+#[test]
 fn the_artefact_of_what_runs_is_kept_whatever_else_is_fetched() {
     let with_files = |path: &str| {
         app(|spec| {

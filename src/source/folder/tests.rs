@@ -117,19 +117,74 @@ fn a_folder_within_itself_is_refused_by_its_depth() {
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
+fn left_in(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root).unwrap().flatten();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn a_sweep_keeps_what_is_named_and_removes_the_rest() {
+fn a_sweep_keeps_what_is_named_and_removes_the_rest_and_what_a_crash_left() {
     let root = tempfile::tempdir().unwrap();
     let folders = Folders::at(root.path().into());
     for digit in ['a', 'b'] {
         folders.write_out(&sample(), &id(digit)).unwrap();
     }
-    fs::create_dir(root.path().join(".new-0123")).unwrap();
-    folders.sweep(&BTreeSet::from([id('b')]));
-    let left: Vec<_> = fs::read_dir(root.path())
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name())
-        .collect();
-    assert_eq!(left, [id('b').as_str()]);
+    for crashed in [".new-0123", ".old-0123"] {
+        fs::create_dir(root.path().join(crashed)).unwrap();
+    }
+    folders.keep(BTreeSet::from([id('b')]));
+    folders.sweep();
+    assert_eq!(left_in(root.path()), [id('b').as_str()]);
+}
+
+#[test]
+fn a_sweep_leaves_alone_what_was_handed_out_since_it_was_said_what_to_keep() {
+    let root = tempfile::tempdir().unwrap();
+    let folders = Folders::at(root.path().into());
+    for digit in ['a', 'b'] {
+        folders.write_out(&sample(), &id(digit)).unwrap();
+    }
+    folders.keep(BTreeSet::new());
+    assert!(folders.find(&id('a')).is_some());
+    folders.clone().sweep();
+    assert_eq!(left_in(root.path()), [id('a').as_str()]);
+}
+
+/// Sweeps while its last file is being read.
+struct SweptTree(MemoryTree, Folders);
+
+impl Tree for SweptTree {
+    fn folder(&self, path: &str) -> Result<Option<Vec<Entry>>, TreeError> {
+        self.0.folder(path)
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
+        self.0.entry(path)
+    }
+
+    fn file(&self, entry: &Entry, path: &str, bytes_max: u64) -> Result<Vec<u8>, TreeError> {
+        if path == "notes" {
+            self.1.keep(BTreeSet::new());
+            self.1.sweep();
+        }
+        self.0.file(entry, path, bytes_max)
+    }
+
+    fn folder_of(&self, entry: &Entry, path: &str) -> Result<Vec<Entry>, TreeError> {
+        self.0.folder_of(entry, path)
+    }
+}
+
+#[test]
+fn a_sweep_leaves_alone_what_is_being_written() {
+    let root = tempfile::tempdir().unwrap();
+    let folders = Folders::at(root.path().into());
+    let place = folders
+        .write_out(&SweptTree(sample(), folders.clone()), &id('a'))
+        .unwrap();
+    assert!(place.join("bin/run").is_file() && place.join("notes").is_file());
 }
