@@ -30,13 +30,26 @@ pub type Reload = Box<dyn FnMut() -> Result<Config, String> + Send>;
 
 /// Runs a node until it is told to leave (SIGTERM, SIGINT) or gives up. Apps stay, unless they end with the node.
 /// At SIGHUP the node is made anew from the configuration as it is then: apps are found again, none is restarted for it.
+/// If it cannot start by that one, it goes on by the one before.
 ///
 /// # Errors
 /// When it cannot start.
 pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
     let mut signals = Signals::listen()?.and_hang_up()?;
+    let mut before = None;
     loop {
-        let node = start(&options.config, options.ends_with_node).await?;
+        let node = match (
+            start(&options.config, options.ends_with_node).await,
+            before.take(),
+        ) {
+            (Ok(node), _) => node,
+            (Err(error), Some(config)) => {
+                error!(%error, "the node cannot start by the new configuration; it goes on by the one before");
+                options.config = config;
+                continue;
+            }
+            (Err(error), None) => return Err(error),
+        };
         info!(node = %node.name(), version = env!("CARGO_PKG_VERSION"), "the node runs");
         let next = loop {
             tokio::select! {
@@ -50,9 +63,11 @@ pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
                 },
             }
         };
-        let has_left = leave(node, &mut signals, next.is_none()).await;
-        match next {
-            Some(config) if has_left => options.config = config,
+        let left = leave(node, &mut signals, next.is_none()).await;
+        match (next, left) {
+            (Some(config), Left::InOrder) => before = Some(std::mem::replace(&mut options.config, config)),
+            // A second node cannot be made beside one that hangs: whoever started this daemon has to start it again.
+            (Some(_), Left::Hanging) => return Ok(ExitCode::FAILURE),
             _ => return Ok(ExitCode::SUCCESS),
         }
     }
@@ -84,20 +99,30 @@ fn reloaded(options: &mut DaemonOptions) -> Option<Config> {
     }
 }
 
-/// Ends a node in order; `false`: it was asked a second time, or something hangs.
-async fn leave(node: NodeHandle, signals: &mut Signals, for_good: bool) -> bool {
+/// How a node left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    InOrder,
+    /// Asked a second time.
+    AtOnce,
+    /// Not within [`LEAVE_MAX`].
+    Hanging,
+}
+
+/// Ends a node.
+async fn leave(node: NodeHandle, signals: &mut Signals, for_good: bool) -> Left {
     if for_good {
         info!("leaving; apps stay");
     }
     tokio::select! {
-        () = node.shutdown() => true,
+        () = node.shutdown() => Left::InOrder,
         () = leave_at_once(signals) => {
             warn!("leaving at once");
-            false
+            Left::AtOnce
         }
         () = tokio::time::sleep(LEAVE_MAX) => {
             warn!("something hangs; leaving without it");
-            false
+            Left::Hanging
         }
     }
 }

@@ -71,6 +71,20 @@ fn an_app_that_was_removed_by_hand_goes_once_is_named_and_comes_back_when_resume
 }
 
 #[test]
+fn an_app_that_was_removed_until_the_next_reconcile_is_named_no_longer_than_that() {
+    let node = node(&[("web", SLEEPER)]);
+    assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
+    assert_eq!(node.osier(&["remove", "web"]).code, Some(0));
+    assert_eq!(node.status()["reason"], "1 app removed by hand: web");
+    let back = node.osier(&["reconcile", "--wait", "-o", "json"]).json();
+    assert_eq!(
+        (&back["result"], &back["reason"]),
+        (&json!("synced"), &Value::Null)
+    );
+    assert_eq!(node.status()["reason"], Value::Null);
+}
+
+#[test]
 fn a_change_by_hand_is_shown_as_such_and_undone_by_the_next_reconcile() {
     let node = node(&[
         ("web", SLEEPER),

@@ -166,6 +166,27 @@ fn a_node_begins_anew_at_sighup_while_somebody_follows_its_events() {
 }
 
 #[test]
+fn a_new_configuration_by_which_it_cannot_start_leaves_the_daemon_with_the_old_one() {
+    let specs = Specs::new();
+    specs.put("apps/a/app.yaml", &sleeper(""));
+    specs.commit("a");
+    let daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
+    let pid = daemon.app_pid("a");
+    let no_folder = daemon.file("a-file", "");
+    daemon.configure(&[&format!("node.data_dir = {no_folder:?}")]);
+    daemon.signal(Signal::HUP);
+    daemon.wait("it goes on by the old one", |daemon| {
+        daemon.log().contains("goes on by the one before")
+            && daemon.log().matches("the node runs").count() == 2
+    });
+    daemon.configure(&[]);
+    daemon.wait("it has found its app", |daemon| {
+        daemon.app_pid("a") == pid && pid.is_some()
+    });
+}
+
+#[test]
 fn a_daemon_that_starts_while_its_predecessor_is_being_killed_waits_for_it() {
     let specs = Specs::new();
     specs.put("apps/a/app.yaml", &sleeper(""));
