@@ -20,7 +20,7 @@ use std::fmt;
 pub use layers::{ConfigFile, Flag, Layers, Origin};
 pub use sections::{
     ConsoleConfig, LogsConfig, MeshConfig, NodeConfig, PruneConfig, RepoAuth, RepoConfig, RepoVerify,
-    SourcesConfig, TelemetryConfig, WebhookConfig,
+    SourcesConfig, TelemetryConfig, WebhookConfig, not_supported_yet,
 };
 pub use surroundings::{Candidate, SYSTEM_CONFIG, Surroundings};
 

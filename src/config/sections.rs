@@ -160,7 +160,8 @@ section! {
 section! {
     /// Whose signatures a commit must bear.
     RepoVerify at "repo.verify" {
-        /// `off`, or `head`: the newest commit must be signed by a trusted key, else nothing of it is applied.
+        /// `off`, or `head`: the newest commit must be signed by a trusted key, else nothing of it is applied. `head` is not
+        /// supported yet: a node that has it does not start.
         mode: VerifyMode = |_| VerifyMode::Off;
         /// Files of trusted keys, in the format of ssh's `allowed_signers`.
         trusted_keys: Vec<AbsolutePath> = |_| Vec::new();
@@ -250,9 +251,10 @@ section! {
         log: LogFilter = |_| literal("info");
         /// `pretty` for people, `json` for programs.
         log_format: LogFormat = |_| LogFormat::Pretty;
-        /// Where metrics can be fetched (OpenMetrics); `""`: nowhere. OTLP is set by the standard `OTEL_…` variables.
+        /// Where metrics can be fetched (OpenMetrics); `""`: nowhere. OTLP is set by the standard `OTEL_…` variables. Not
+        /// supported yet.
         metrics_listen: Listen = |_| Listen::OFF;
-        /// Where events are sent. Only scheme and host of such a URL are ever shown.
+        /// Where events are sent. Only scheme and host of such a URL are ever shown. Not supported yet.
         webhooks: Vec<HttpUrl> = |_| Vec::new();
         /// How long events are kept; never more than 100,000.
         retention: Span = |_| Span::from_secs(30 * 86_400);
@@ -262,7 +264,7 @@ section! {
 section! {
     /// A webhook by which the repository's server says that there is news.
     WebhookConfig at "webhook" {
-        /// Where it listens; `""`: nowhere.
+        /// Where it listens; `""`: nowhere. Not supported yet.
         listen: Listen = |_| Listen::OFF;
         /// A file with the secret that signs its calls; needed with `listen`.
         secret_file: Option<AbsolutePath> = |_| None;
@@ -358,13 +360,10 @@ fn check_combinations(config: &Config, reader: &mut Reader<'_>) {
             "add `secret_file` to [webhook]".to_owned(),
         );
     }
-    if config.repo.verify.mode == VerifyMode::Head && config.repo.verify.trusted_keys.is_empty() {
-        let why = "signatures are asked for, but no key is trusted: no commit could ever be applied";
-        reader.combination(
-            "repo.verify.mode",
-            why.to_owned(),
-            "add `trusted_keys` to [repo.verify]".to_owned(),
-        );
+    if config.repo.verify.mode == VerifyMode::Head {
+        let why = "not supported yet: signatures are not verified by this release";
+        let fix = "without the setting every commit of the branch is applied";
+        reader.combination("repo.verify.mode", why.to_owned(), fix.to_owned());
     }
     if config.repo.reconcile_interval < RECONCILE_INTERVAL_MIN {
         let why = format!("an interval below {RECONCILE_INTERVAL_MIN} would do nothing but poll");
@@ -374,6 +373,23 @@ fn check_combinations(config: &Config, reader: &mut Reader<'_>) {
             format!("take at least `{RECONCILE_INTERVAL_MIN}`"),
         );
     }
+}
+
+/// The settings that are given and that this release does not carry out, by name.
+#[must_use]
+pub fn not_supported_yet(config: &Config) -> Vec<&'static str> {
+    let given = [
+        (
+            "telemetry.metrics_listen",
+            !config.telemetry.metrics_listen.is_off(),
+        ),
+        ("telemetry.webhooks", !config.telemetry.webhooks.is_empty()),
+        ("webhook.listen", !config.webhook.listen.is_off()),
+    ];
+    given
+        .into_iter()
+        .filter_map(|(name, is_given)| is_given.then_some(name))
+        .collect()
 }
 
 /// The shortest pause between two polls of a repository.

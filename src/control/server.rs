@@ -5,12 +5,15 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use rustix::io::{Errno, FdFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -91,19 +94,32 @@ pub trait Door: Send + Sync + 'static {
 /// When a living daemon listens there, or the folder cannot be written.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     let reachable = Reachable::of(path)?;
-    if std::os::unix::net::UnixStream::connect(&reachable.path).is_ok() {
-        return Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another daemon listens there",
-        ));
+    let address = SocketAddrUnix::new(&reachable.path)?;
+    // One that cannot take more callers now lives as well.
+    if let Ok(()) | Err(Errno::AGAIN) = rustix::net::connect(&socket()?, &address) {
+        let why = "another daemon listens there";
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
     }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&reachable.path)?;
+    let listener = socket()?;
+    rustix::net::bind(&listener, &address)?;
+    // Before it listens nobody can connect: not even in between does anybody come in who may not.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
+    rustix::net::listen(&listener, BACKLOG)?;
+    UnixListener::from_std(std::os::unix::net::UnixListener::from(listener))
+}
+
+/// Callers that the kernel lets wait.
+const BACKLOG: i32 = 128;
+
+fn socket() -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }
 
 /// A socket's path that fits into a socket address: beyond 107 bytes it leads through a descriptor of its folder.

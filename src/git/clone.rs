@@ -106,6 +106,13 @@ impl CloneFolder {
         rename(&temporary, &self.note_path())
     }
 
+    /// Makes the note of what is accepted outlive a power cut.
+    pub(super) fn sync_note(&self) -> Result<(), GitError> {
+        sync(&self.note_path())?;
+        // And which of the folders in it is the clone.
+        sync(&self.0)
+    }
+
     /// Did the accepted commit come from here? Where that cannot be told, yes: a rewrite is then refused.
     pub(super) fn is_source_of_accepted(&self, settings: &GitSettings) -> bool {
         self.note()

@@ -146,7 +146,8 @@ impl Keeping {
     /// Makes what was accepted, with its objects, outlive a power cut.
     pub(super) fn sync(&self) -> Result<(), GitError> {
         let path = self.handle().path().to_owned();
-        sync_to_disk(&path, &mut lock(&self.synced))
+        sync_to_disk(&path, &mut lock(&self.synced))?;
+        self.folder.sync_note()
     }
 
     #[expect(

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 use super::builder::NodeBuilder;
 use super::signals::{Asked, Signals};
 use super::{NodeError, NodeHandle, assembly};
-use crate::config::Config;
+use crate::config::{Config, not_supported_yet};
 
 /// A daemon that was asked to leave is gone within this time, whatever hangs.
 const LEAVE_MAX: Duration = Duration::from_secs(14);
@@ -50,6 +50,9 @@ pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
             }
             (Err(error), None) => return Err(error),
         };
+        for setting in not_supported_yet(&options.config) {
+            warn!(setting, "this setting is not supported yet and changes nothing");
+        }
         info!(node = %node.name(), version = env!("CARGO_PKG_VERSION"), "the node runs");
         let next = loop {
             tokio::select! {

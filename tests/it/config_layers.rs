@@ -219,7 +219,11 @@ fn settings_that_do_not_go_together_are_refused() {
     for (text, word) in [
         ("[console]\ntls_key = \"/k\"\n", "tls_cert"),
         ("[webhook]\nlisten = \"127.0.0.1:1\"\n", "secret_file"),
-        ("[repo.verify]\nmode = \"head\"\n", "trusted_keys"),
+        // A promise that this release does not keep must not be read as kept.
+        (
+            "[repo.verify]\nmode = \"head\"\n",
+            "every commit of the branch is applied",
+        ),
     ] {
         let told = mistakes(&format!("{MINIMAL}{text}"));
         assert_eq!(told.len(), 1, "{text}");

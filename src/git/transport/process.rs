@@ -198,17 +198,29 @@ impl Program {
     fn explain_end(&mut self) -> io::Result<()> {
         let text = self.read_stderr();
         let until = Instant::now() + EXIT_WAIT;
-        let status = loop {
-            match self.child.try_wait()? {
-                Some(status) => break Some(status),
-                None if Instant::now() >= until => break None,
+        let has_ended_well = loop {
+            match self.ended_well()? {
+                Some(ended_well) => break ended_well,
+                None if Instant::now() >= until => break false,
                 None => std::thread::sleep(Duration::from_millis(2)),
             }
         };
-        match status {
-            Some(status) if status.success() => Ok(()),
-            Some(_) | None => Err(self.watch.fail(self.speaker.explain(&self.watch.url, &text))),
+        if has_ended_well {
+            Ok(())
+        } else {
+            Err(self.watch.fail(self.speaker.explain(&self.watch.url, &text)))
         }
+    }
+
+    /// How it ended, if it has. It is not reaped before it is dropped: until then its number, by which its group is
+    /// killed, is nobody else's.
+    fn ended_well(&self) -> io::Result<Option<bool>> {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = waitid(WaitId::Pid(pid), options)?;
+        Ok(ended.map(|status| status.exit_status() == Some(0)))
     }
 
     fn read_stderr(&mut self) -> String {
@@ -238,7 +250,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // The child is not reaped yet, so its id is still its own; its group has the same number.
+        // Nobody has reaped the child, so its id is still its own; its group has the same number.
         if let Some(group) = i32::try_from(self.child.id())
             .ok()
             .and_then(rustix::process::Pid::from_raw)
