@@ -110,11 +110,20 @@ pub enum RuntimeError {
         errno: i32,
     },
     /// A folder, user or descriptor that the spec asks for cannot be had.
-    #[error("cannot prepare {what}: {reason}")]
+    #[error("{what}: {reason}")]
     Prepare {
-        /// What was to be prepared.
+        /// What could not be done.
         what: String,
         /// Why it failed.
+        reason: String,
+    },
+    /// The machine has no room left: disk, processes, memory, descriptors. Not the app's fault, so nothing of its budget is
+    /// spent; tried again until there is room.
+    #[error("{what}: {reason}")]
+    Exhausted {
+        /// What could not be done.
+        what: String,
+        /// The errno in words.
         reason: String,
     },
     /// A limit or sandbox rule cannot be enforced and `enforce = "strict"`.
@@ -145,6 +154,7 @@ impl RuntimeError {
         match self {
             Self::Exec { .. } => "osier::runtime::exec_failed",
             Self::Prepare { .. } => "osier::runtime::prepare_failed",
+            Self::Exhausted { .. } => "osier::runtime::exhausted",
             Self::NotEnforceable { .. } => "osier::runtime::not_enforceable",
             Self::Unavailable { .. } => "osier::runtime::unavailable",
             Self::Other(_) => "osier::runtime::failed",

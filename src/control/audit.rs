@@ -101,9 +101,13 @@ fn words(request: Value) -> Words {
     };
     let reason = take("reason");
     let target = take("app").or_else(|| take("file")).or_else(|| take("path"));
-    let said = fields
-        .iter()
-        .filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+    // What resumes is a suspension of `false`: that is its point.
+    let is_said = |name: &str, value: &Value| match value {
+        Value::Null => false,
+        Value::Bool(false) => name == "suspend",
+        _ => true,
+    };
+    let said = fields.iter().filter(|(name, value)| is_said(name, value));
     let said: Vec<String> = said
         .map(|(name, value)| format!("{name}:{}", word(value)))
         .collect();
@@ -149,6 +153,8 @@ mod tests {
             json!({"app": null, "prune": true, "accept": null, "wait": false, "reason": "clean up"});
         assert_eq!(of(request), (None, some("prune:true"), some("clean up")));
         assert_eq!(of(json!({})), (None, None, None));
+        let resumes = json!({"app": "web", "suspend": false, "for_ms": null, "reason": null});
+        assert_eq!(of(resumes), (some("web"), some("suspend:false"), None));
     }
 
     #[test]

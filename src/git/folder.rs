@@ -81,7 +81,7 @@ impl FolderTree {
                     entry: shown(&name.to_string_lossy()),
                 });
             };
-            entries.extend(self.describe(&entry.path(), name, &join(path, name), depth)?);
+            entries.extend(self.describe(&entry.path(), &name, &join(path, &name), depth)?);
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(entries))

@@ -81,7 +81,7 @@ impl CommitTree {
             };
             let id = entry.oid.to_hex().to_string();
             entries.push(Entry {
-                name: name.to_owned(),
+                name: name.into_owned(),
                 kind,
                 id: id
                     .parse()

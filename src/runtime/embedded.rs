@@ -75,7 +75,7 @@ impl Runtime for EmbeddedRuntime {
         let app = launch.spec.name.clone();
         let Some(factory) = self.factories.get(&app) else {
             return Err(RuntimeError::Prepare {
-                what: format!("the embedded app {app}"),
+                what: format!("cannot make the embedded app {app}"),
                 reason: "the host has registered no factory of this name".to_owned(),
             });
         };

@@ -249,7 +249,7 @@ fn exit_from(exit: &protocol::Exit) -> Exit {
 
 fn user_of(name: &str) -> Result<Option<User>, RuntimeError> {
     users::find(name).map_err(|error| RuntimeError::Prepare {
-        what: format!("user {name}"),
+        what: format!("cannot become user {name}"),
         reason: error.to_string(),
     })
 }
@@ -290,6 +290,35 @@ fn failed(error: &KeeperError) -> RuntimeError {
     }
 }
 
+/// A step before exec failed: by the app's wishes, or because the machine has no room.
+fn not_prepared(step: SpawnStep, path: &str, errno: i32) -> RuntimeError {
+    let what = match step {
+        SpawnStep::Record => format!("{step} keeper.records"),
+        _ => format!("{step} {path}"),
+    };
+    let reason = protocol::errno_text(errno);
+    let is_of_the_app = matches!(
+        step,
+        SpawnStep::User | SpawnStep::WorkingDir | SpawnStep::OpenFiles
+    );
+    let is_about_room = matches!(
+        errno,
+        libc::ENOSPC
+            | libc::EDQUOT
+            | libc::EROFS
+            | libc::EMFILE
+            | libc::ENFILE
+            | libc::ENOMEM
+            | libc::EAGAIN
+            | libc::EIO
+    );
+    if is_about_room && !is_of_the_app {
+        RuntimeError::Exhausted { what, reason }
+    } else {
+        RuntimeError::Prepare { what, reason }
+    }
+}
+
 fn not_spawned(fault: &SpawnFault) -> RuntimeError {
     match fault {
         SpawnFault::System {
@@ -301,10 +330,7 @@ fn not_spawned(fault: &SpawnFault) -> RuntimeError {
             reason: protocol::errno_text(*errno),
             errno: *errno,
         },
-        SpawnFault::System { step, path, errno } => RuntimeError::Prepare {
-            what: format!("{path} ({step})"),
-            reason: protocol::errno_text(*errno),
-        },
+        SpawnFault::System { step, path, errno } => not_prepared(*step, path, *errno),
         SpawnFault::Limits { faults } => {
             let names: Vec<String> = faults
                 .iter()

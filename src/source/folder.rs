@@ -40,6 +40,12 @@ pub enum FolderError {
         /// What it is.
         kind: &'static str,
     },
+    /// A name in it would be another one on the disk.
+    #[error("the name of {path} is not UTF-8")]
+    BadName {
+        /// Relative to the folder.
+        path: String,
+    },
     /// It is larger than allowed.
     #[error("the folder has more than {limit} {unit}")]
     TooLarge {
@@ -221,6 +227,10 @@ fn write_folder(
     fs::create_dir(place).map_err(|error| io(place, error))?;
     for entry in tree.folder_of(folder, path)? {
         room.take_entry()?;
+        if entry.name.contains(char::REPLACEMENT_CHARACTER) {
+            let path = format!("{path}/{}", entry.name);
+            return Err(FolderError::BadName { path });
+        }
         let path = if path.is_empty() {
             entry.name.clone()
         } else {

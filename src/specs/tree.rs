@@ -12,7 +12,7 @@ pub enum EntryKind {
     Submodule,
 }
 
-/// One entry of a folder. Its name is valid UTF-8, no `.`, `..` or `.git` in any spelling, and holds no slash or NUL:
+/// One entry of a folder. Its name is UTF-8 (what was not is replaced by U+FFFD), no `.`, `..` or `.git` in any spelling, and holds no slash or NUL:
 /// the implementation refuses the whole tree otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

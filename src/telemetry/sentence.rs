@@ -248,13 +248,14 @@ impl Fields<'_> {
         } else {
             String::new()
         };
-        let arguments = if self.has("arguments") {
-            format!(" [{}]", self.text("arguments"))
-        } else {
-            String::new()
-        };
         let procedure = self.text("procedure");
         let procedure = procedure.strip_prefix("bc_gitops.").unwrap_or(&procedure);
+        // One procedure, two words for people.
+        let (procedure, arguments) = match (procedure, self.text("arguments")) {
+            ("suspend", said) if said == "suspend:false" => ("resume", String::new()),
+            (procedure, said) if said.is_empty() => (procedure, said),
+            (procedure, said) => (procedure, format!(" [{said}]")),
+        };
         let result = if self.text("result") == "ok" {
             String::new()
         } else {
@@ -371,6 +372,12 @@ mod tests {
                 "audit",
                 json!({"actor": "uid 0", "procedure": "bc_gitops.suspend", "target": "web", "arguments": "suspend:true", "result": "ok", "reason": "maintenance"}),
                 "uid 0 asked for suspend web [suspend:true]: maintenance",
+                Gravity::Good,
+            ),
+            (
+                "audit",
+                json!({"actor": "uid 0", "procedure": "bc_gitops.suspend", "target": "web", "arguments": "suspend:false", "result": "ok"}),
+                "uid 0 asked for resume web",
                 Gravity::Good,
             ),
             (

@@ -32,7 +32,6 @@ async fn a_tree_that_git_would_refuse_refuses_the_commit() {
         b"git~1",
         b"a/b",
         b"a\\b",
-        b"\xff\xfe",
         b".git ",
         ".g\u{200c}it".as_bytes(),
     ] {
@@ -51,6 +50,20 @@ async fn a_tree_that_git_would_refuse_refuses_the_commit() {
             );
             assert_eq!(GitError::from(error).code(), "malformed_tree");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_git_takes_and_no_app_could_have_refuses_nothing() {
+    for (name, shown) in [
+        (b"note\x1b".as_slice(), "note\u{1b}"),
+        (b"caf\xe9", "caf\u{fffd}"),
+    ] {
+        let source = with_entry(name);
+        let repository = source.open().await;
+        let head = repository.update().await.unwrap().head().clone();
+        let entries = repository.tree(head).await.unwrap().folder("").unwrap().unwrap();
+        assert!(entries.iter().any(|entry| entry.name == shown), "{entries:?}");
     }
 }
 

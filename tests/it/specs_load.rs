@@ -113,6 +113,32 @@ fn an_unreadable_spec_stands_for_the_name_it_last_had_even_after_a_restart() {
 }
 
 #[test]
+fn a_bad_spec_with_another_name_still_stands_for_the_app_that_its_folder_had() {
+    for (bad, invalid) in [
+        // The name of another app.
+        ("name: a\nversion: 1\ncommand: [x]\n", ["a", "b"].as_slice()),
+        // A new name, and a mistake beside it.
+        ("name: c\nversion: 1\ncomand: [x]\n", &["b", "c"]),
+    ] {
+        let good = MemoryTree::of([("apps/a/app.yaml", MINIMAL), ("apps/b/app.yaml", MINIMAL)]);
+        let mut cache = SpecCache::default();
+        load(&good, "apps", &node(), &mut cache).unwrap();
+        let broken = good
+            .without("apps/b")
+            .with("apps/b/app.yaml", Item::File(bad.into()))
+            .done();
+        // Twice: for the next commit it is the same.
+        for _ in 0..2 {
+            let after = load(&broken, "apps", &node(), &mut cache).unwrap();
+            assert_eq!(
+                after.invalid.keys().map(AppName::as_str).collect::<Vec<_>>(),
+                invalid
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_no_folder_with_a_spec_is_no_app() {
     let tree = MemoryTree::of([
         ("apps/README.md", "hello"),

@@ -238,11 +238,12 @@ async fn within<T>(
 ) -> Result<T, Trouble> {
     guarded(deadline, future).await?.map_err(|error| {
         let is_away = matches!(error, RuntimeError::Unavailable { .. });
+        let is_ours = matches!(error, RuntimeError::Exhausted { .. });
         Trouble {
             code: error.code().to_owned(),
             message: error.to_string(),
             is_unsure: is_away,
-            is_counted: !is_away,
+            is_counted: !is_away && !is_ours,
         }
     })
 }

@@ -99,7 +99,15 @@ impl Passes {
 
     /// Starts an actor for every app that the store knows: it finds out by itself what runs.
     pub async fn wake_known_apps(&mut self) {
+        let mut folders = BTreeMap::new();
         for (name, record) in self.services.apps.known() {
+            if let Some(applied) = record
+                .applied
+                .as_ref()
+                .filter(|applied| !applied.folder.is_empty())
+            {
+                folders.insert(applied.folder.clone(), name.clone());
+            }
             let standing = Standing {
                 applied: record.applied.clone(),
                 ..Standing::default()
@@ -111,6 +119,8 @@ impl Passes {
             ledger.standings.insert(name.clone(), standing);
             self.services.apps.start(&name).await;
         }
+        // For whom a folder stands whose spec cannot be read now.
+        self.cache = Some(SpecCache::with_names(folders));
         self.set_alarm();
     }
 

@@ -75,7 +75,13 @@ fn reply(
 ) -> ReconcileReply {
     let headline = node.headline();
     let is_asked = |name: &AppName| app.is_none_or(|app| app == name);
-    let actions = report.actions.into_iter().filter(|(_, name)| is_asked(name));
+    // Without news nothing was done: what the last commit led to is no outcome of this one.
+    let done = if fetch_error.is_some() {
+        Vec::new()
+    } else {
+        report.actions
+    };
+    let actions = done.into_iter().filter(|(_, name)| is_asked(name));
     let actions = actions
         .map(|(action, name)| outcome(action, &name, node.board.get(&name).as_deref()))
         .collect();

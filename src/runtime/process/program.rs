@@ -95,7 +95,7 @@ fn text(path: &Path) -> Result<String, RuntimeError> {
 
 fn missing(reason: String) -> RuntimeError {
     RuntimeError::Prepare {
-        what: "command".to_owned(),
+        what: "cannot find the command".to_owned(),
         reason,
     }
 }

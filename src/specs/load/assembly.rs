@@ -56,7 +56,8 @@ pub(super) fn assemble(
     warnings.sort_by(|a, b| by_place(a, b));
     desired.warnings = warnings;
     blame(&mut desired, errors);
-    remember(outcomes, names);
+    keep_former(&mut desired, outcomes, &claims, names);
+    remember(outcomes, &desired, names);
     desired
 }
 
@@ -123,12 +124,39 @@ fn blame(desired: &mut Desired, mut errors: Vec<SpecError>) {
     }
 }
 
-/// Keeps for which app each folder stands; what left the repository is forgotten, what is unreadable is not.
-fn remember(outcomes: &Outcomes, names: &mut BTreeMap<String, AppName>) {
+/// A bad spec that gives its folder another name may give it by mistake: the app that the folder stood for is not gone.
+fn keep_former(
+    desired: &mut Desired,
+    outcomes: &Outcomes,
+    claims: &[Option<AppName>],
+    names: &BTreeMap<String, AppName>,
+) {
+    for (claim, (path, _)) in claims.iter().zip(outcomes) {
+        let Some(former) = names.get(&**path).filter(|former| claim.as_ref() != Some(former)) else {
+            continue;
+        };
+        let error = claim.as_ref().and_then(|name| desired.invalid.get(name)).cloned();
+        let is_elsewhere = desired.apps.contains_key(former) || desired.elsewhere.contains(former);
+        if let Some(error) = error.filter(|_| !is_elsewhere) {
+            desired.invalid.entry(former.clone()).or_insert(error);
+        }
+    }
+}
+
+/// Keeps for which app each folder stands; what left the repository is forgotten, what is unreadable is not, and the name
+/// that a bad spec gives does not take the place of the one before.
+fn remember(outcomes: &Outcomes, desired: &Desired, names: &mut BTreeMap<String, AppName>) {
     let named: Vec<(&str, AppName)> = outcomes
         .iter()
         .filter_map(|(path, outcome)| {
-            let name = outcome.name.as_ref().or_else(|| names.get(&**path))?;
+            let is_good = |name: &&AppName| !desired.invalid.contains_key(*name);
+            let former = || names.get(&**path);
+            let name = outcome
+                .name
+                .as_ref()
+                .filter(is_good)
+                .or_else(former)
+                .or(outcome.name.as_ref())?;
             Some((&**path, name.clone()))
         })
         .collect();
