@@ -50,7 +50,8 @@ pub(crate) struct ReconcilerServices {
 pub(crate) trait Memory: Send + Sync + 'static {
     /// The operators' words as they were saved last.
     fn words(&self) -> OperatorWords;
-    /// Saves them before they take effect.
+    /// Saves them; they are in force meanwhile, and on the disk soon. The audit of an operator's call waits for the disk
+    /// before the call is answered.
     fn save_words(&self, words: &OperatorWords);
 }
 
