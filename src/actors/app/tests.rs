@@ -8,6 +8,8 @@ use ractor::{Actor, ActorRef, call_t};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+mod timer;
+
 use super::*;
 use crate::actors::board::Board;
 use crate::lifecycle::{ExitKind, Want};
