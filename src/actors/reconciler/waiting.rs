@@ -31,7 +31,12 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Somebody waits from now on.
     pub fn push(&mut self, patience: Patience, reply: RpcReplyPort<Report>) {
+        self.forget_those_who_left();
         self.callers.push((patience, reply));
+    }
+
+    fn forget_those_who_left(&mut self) {
+        self.callers.retain(|(_, reply)| !reply.is_closed());
     }
 
     /// Does anybody wait?
@@ -51,6 +56,7 @@ impl Waiting {
 
     /// Answers those whose patience has found its end.
     pub fn answer(&mut self, ledger: &Ledger, told: &BTreeMap<AppName, Target>, report: impl Fn() -> Report) {
+        self.forget_those_who_left();
         if self.callers.is_empty() {
             return;
         }
@@ -124,3 +130,6 @@ pub(super) fn report(ledger: &Ledger, newest: &Plan) -> Report {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;
