@@ -291,6 +291,7 @@ impl Passes {
         self.services
             .board
             .set_specs(|specs| specs.blocked.clone_from(&verdict.blocked));
+        self.leave_alone(&targets);
         for (name, target) in targets {
             if self.told.get(&name).is_some_and(|told| told.is_same(&target)) {
                 continue;
@@ -302,6 +303,18 @@ impl Passes {
             told_count += 1;
         }
         (verdict, told_count)
+    }
+
+    /// Forgets what those were told of whom nobody asks anything now: what they were told once holds no more.
+    fn leave_alone(&mut self, targets: &BTreeMap<AppName, Target>) {
+        let waiting = &mut self.waiting;
+        self.told.retain(|name, _| {
+            let is_asked = targets.contains_key(name);
+            if !is_asked {
+                waiting.heard(name);
+            }
+            is_asked
+        });
     }
 
     /// A pass that something since the last one made due.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+mod healing;
+
 use super::*;
 use crate::actors::app::{AppServices, SteadyClock, Turns};
 use crate::actors::apps::Apps;
@@ -141,7 +143,11 @@ impl Stage {
 
     /// A commit that asks for these apps comes.
     fn commit(&self, digit: char, apps: &[&str]) {
-        let apps = apps.iter().map(|name| (name.parse().unwrap(), plain(name)));
+        self.commit_specs(digit, apps.iter().map(|name| plain(name)));
+    }
+
+    fn commit_specs(&self, digit: char, apps: impl IntoIterator<Item = Arc<DesiredApp>>) {
+        let apps = apps.into_iter().map(|app| (app.spec.name.clone(), app));
         let desired = Desired {
             apps: apps.collect(),
             ..Desired::default()

@@ -41,6 +41,63 @@ fn stuck(apps: &[(&str, &[&str])]) -> (Ledger, BTreeMap<AppName, Target>) {
 }
 
 #[test]
+fn apps_that_wait_for_each_other_in_a_circle_are_at_rest() {
+    let (ledger, told) = stuck(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])]);
+    let mut waiting = Waiting::default();
+    let (mut one, mut all) = (call_about(Some("a"), &mut waiting), call(&mut waiting));
+    answer(&mut waiting, &ledger, &told);
+    assert!(one.try_recv().is_ok() && all.try_recv().is_ok());
+}
+
+#[test]
+fn whoever_waits_for_one_that_is_still_coming_is_not_at_rest() {
+    let (mut ledger, told) = stuck(&[("a", &["b"]), ("b", &["c", "d"]), ("c", &[]), ("d", &[])]);
+    let mut waiting = Waiting::default();
+    let mut answered = call_about(Some("a"), &mut waiting);
+    answer(&mut waiting, &ledger, &told);
+    assert!(answered.try_recv().is_err());
+    ledger.standings.entry(name("c")).or_default().failed = true;
+    answer(&mut waiting, &ledger, &told);
+    assert!(
+        answered.try_recv().is_ok(),
+        "`b` waits for `c` as well, which does not come"
+    );
+    let mut all = call(&mut waiting);
+    answer(&mut waiting, &ledger, &told);
+    assert!(all.try_recv().is_err(), "`d` is still coming by itself");
+    ledger.standings.entry(name("d")).or_default().settled = true;
+    answer(&mut waiting, &ledger, &told);
+    assert!(all.try_recv().is_ok());
+}
+
+#[test]
+fn a_long_chain_of_dependencies_is_looked_at_without_a_deep_stack() {
+    let names: Vec<String> = (0..10_000).map(|number| format!("app{number}")).collect();
+    let (mut ledger, mut told) = stuck(&[]);
+    for pair in names.windows(2) {
+        ledger.standings.insert(name(&pair[0]), Standing::default());
+        told.insert(name(&pair[0]), waits_for(&[&pair[1]]));
+    }
+    let mut waiting = Waiting::default();
+    let (mut one, mut all) = (call_about(Some("app0"), &mut waiting), call(&mut waiting));
+    answer(&mut waiting, &ledger, &told);
+    assert!(
+        one.try_recv().is_ok() && all.try_recv().is_ok(),
+        "the last one never comes"
+    );
+}
+
+#[test]
+fn an_app_that_nobody_asks_for_any_more_is_waited_for_by_nobody() {
+    let (ledger, mut told) = stuck(&[("a", &["b"]), ("b", &[])]);
+    told.remove("b");
+    let mut waiting = Waiting::default();
+    let mut answered = call(&mut waiting);
+    answer(&mut waiting, &ledger, &told);
+    assert!(answered.try_recv().is_ok());
+}
+
+#[test]
 fn callers_who_gave_up_are_forgotten() {
     let (ledger, told) = stuck(&[("a", &[])]);
     let mut waiting = Waiting::default();
