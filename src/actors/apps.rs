@@ -85,6 +85,14 @@ impl Apps {
         self.cast(name, target)
     }
 
+    /// Tells an app its target again, unless what it was sent before is still unread: then it will hear that.
+    pub async fn remind(&self, name: &AppName, target: &Target) {
+        let actor = self.0.services.turns.actor(name);
+        if !actor.is_some_and(|actor| actor.has_unread()) {
+            self.tell(name, target).await;
+        }
+    }
+
     fn cast(&self, name: &AppName, target: &Target) -> bool {
         let actor = self.0.services.turns.actor(name);
         actor.is_some_and(|actor| actor.cast(AppMsg::Target(target.clone())).is_ok())

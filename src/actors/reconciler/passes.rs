@@ -1,6 +1,6 @@
 //! The reconciler's state and its passes: decide by the ledger, then tell every app that has to hear something new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -165,6 +165,7 @@ impl Passes {
         let begin = Instant::now();
         self.cache = Some(outcome.cache);
         let is_news = self.is_news(&facts.id);
+        let silent = self.waiting.unheard().clone();
         match outcome.result {
             Ok(desired) => {
                 self.refused = None;
@@ -196,6 +197,7 @@ impl Passes {
                 self.tell().await;
             }
         }
+        self.remind(&silent).await;
         if let Some((facts, is_manual)) = self.next.take() {
             self.commit(facts, is_manual);
         }
@@ -297,6 +299,7 @@ impl Passes {
                 continue;
             }
             self.ledger.unsettle(&name);
+            // If nobody hears it, it is told again at the next look.
             self.services.apps.tell(&name, &target).await;
             self.waiting.told(name.clone());
             self.told.insert(name, target);
@@ -317,6 +320,15 @@ impl Passes {
         });
     }
 
+    /// Tells those again that were silent since the last look: what they were told may not have reached them.
+    async fn remind(&self, silent: &BTreeSet<AppName>) {
+        for name in silent.intersection(self.waiting.unheard()) {
+            if let Some(target) = self.told.get(name) {
+                self.services.apps.remind(name, target).await;
+            }
+        }
+    }
+
     /// A pass that something since the last one made due.
     pub async fn pass(&mut self) {
         if self.is_pass_due {
@@ -331,8 +343,10 @@ impl Passes {
         let Some(target) = &report.target else {
             return self.asked(&name).await;
         };
-        if self.told.get(&name).is_some_and(|told| told.is_same(target)) {
-            self.waiting.heard(&name);
+        match self.told.get(&name) {
+            Some(told) if told.is_same(target) => self.waiting.heard(&name),
+            Some(_) => self.waiting.told(name.clone()),
+            None => {}
         }
         if report.gone {
             // Its actor ends, whatever it was told meanwhile: if the app is wanted again, the next pass starts another.
@@ -355,6 +369,7 @@ impl Passes {
     async fn asked(&mut self, name: &AppName) {
         if let Some(target) = self.told.get(name) {
             self.services.apps.tell(name, target).await;
+            self.waiting.told(name.clone());
         } else if self.ledger.desired.is_some() && !self.ledger.standings.contains_key(name) {
             // Restarted while its app went off the node: nobody wants it, and it has to be told that.
             let standings = &mut self.ledger.change().standings;

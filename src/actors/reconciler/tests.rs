@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 mod healing;
@@ -83,6 +84,7 @@ struct Stage {
     events: EventLog,
     apps: Apps,
     services: Arc<AppServices>,
+    report_count: Arc<AtomicUsize>,
     reconciler: Mailbox<ReconcilerMsg>,
 }
 
@@ -92,6 +94,8 @@ impl Stage {
         let (events, board, node_board) = (EventLog::default(), Arc::default(), Arc::<NodeBoard>::default());
         let directory = Arc::new(Directory::default());
         let (reported, touched) = (directory.clone(), node_board.clone());
+        let report_count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&report_count);
         let process: Arc<dyn DynRuntime> = Arc::new(commits.runtime.clone());
         let services = Arc::new(AppServices {
             node: "n1".parse().unwrap(),
@@ -101,6 +105,7 @@ impl Stage {
             records: Arc::new(MemoryRecords::default()),
             board: Arc::clone(&board),
             report: Arc::new(move |report| {
+                counted.fetch_add(1, Ordering::SeqCst);
                 touched.touch();
                 reported.reconciler.cast(ReconcilerMsg::AppChanged(report));
             }),
@@ -137,6 +142,7 @@ impl Stage {
             events,
             apps,
             services,
+            report_count,
             reconciler,
         }
     }
@@ -174,6 +180,11 @@ impl Stage {
             is_manual: false,
         };
         self.reconciler.cast(commit).unwrap();
+    }
+
+    /// How often apps have said anything.
+    fn reports(&self) -> usize {
+        self.report_count.load(Ordering::SeqCst)
     }
 
     async fn settled(&self) {

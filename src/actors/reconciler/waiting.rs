@@ -49,6 +49,11 @@ impl Waiting {
         self.unheard.insert(app);
     }
 
+    /// Those that were told a target and have not answered it: it may never have reached them.
+    pub fn unheard(&self) -> &BTreeSet<AppName> {
+        &self.unheard
+    }
+
     /// An app has answered its newest target, or is no more.
     pub fn heard(&mut self, app: &AppName) {
         self.unheard.remove(app);
