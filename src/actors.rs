@@ -3,6 +3,7 @@
 pub mod app;
 pub(crate) mod apps;
 pub mod board;
+mod deadline;
 pub(crate) mod directory;
 pub(crate) mod housekeeper;
 pub mod mailbox;

@@ -176,6 +176,10 @@ impl AppActorState {
     /// One step: what runs is touched first, then it is told.
     fn happened(&mut self, event: AppEvent) {
         let Some(life) = self.life.take() else { return };
+        if matches!(event, AppEvent::Woke) {
+            // Its task may not have ended yet; no further word will come of it.
+            self.timer = None;
+        }
         let now = Now {
             at_ms: self.worker.services.clock.now_ms(),
             jitter: Jitter::from_random(fastrand::u64(..)),

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tracing::error;
 
 use super::app::{AppActor, AppArguments, AppMsg, AppServices};
+use super::deadline::Deadline;
 use super::mailbox;
 use crate::lifecycle::{AppRecord, Operation, Target};
 use crate::names::AppName;
@@ -84,6 +85,14 @@ impl Apps {
         self.cast(name, target)
     }
 
+    /// Tells an app its target again, unless what it was sent before is still unread: then it will hear that.
+    pub async fn remind(&self, name: &AppName, target: &Target) {
+        let actor = self.0.services.turns.actor(name);
+        if !actor.is_some_and(|actor| actor.has_unread()) {
+            self.tell(name, target).await;
+        }
+    }
+
     fn cast(&self, name: &AppName, target: &Target) -> bool {
         let actor = self.0.services.turns.actor(name);
         actor.is_some_and(|actor| actor.cast(AppMsg::Target(target.clone())).is_ok())
@@ -101,10 +110,20 @@ impl Apps {
         self.0.services.turns.knows(name) || self.0.services.board.get(name).is_some()
     }
 
-    /// Does `work` on what an app has left behind, in the app's turn: nobody starts it meanwhile. None: it is here.
-    pub async fn without<T>(&self, name: &AppName, work: impl Future<Output = T>) -> Option<T> {
-        let turn = self.0.services.turns.take(name).await;
-        let done = if self.knows(name) { None } else { Some(work.await) };
+    /// Does `work` on what an app has left behind, in the app's turn: nobody starts it meanwhile, so it must not take long.
+    /// None: it is here, or something else is at work on it for so long.
+    pub async fn without<T>(
+        &self,
+        name: &AppName,
+        deadline: Deadline,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let turn = deadline.turn(self.0.services.turns.take(name)).await;
+        let done = if turn.is_err() || self.knows(name) {
+            None
+        } else {
+            Some(work.await)
+        };
         drop(turn);
         self.0.services.turns.forget_unused(name);
         done

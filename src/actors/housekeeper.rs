@@ -4,23 +4,29 @@
 //! while nobody looked (a crash, a lost message) is found all the same. A round runs in a task of its own; nothing is
 //! touched but in the app's turn, in which nobody can start it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{debug, info, warn};
 
 use super::apps::Apps;
+use super::deadline::Deadline;
 use super::mailbox::{Depth, Mailbox};
 use super::node_board::NodeBoard;
 use crate::names::AppName;
 use crate::runtime::leavings::folders::{AppFolders, STEP_ENTRIES_MAX, Step};
 use crate::runtime::leavings::{Leavings, Moment};
+use crate::runtime::panic_message;
 
 /// How often it looks by itself. So much is lost of an app's seven days at most, at each start of the machine.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// The pause between two steps of a large removal.
 const NEXT_STEP_AFTER: Duration = Duration::from_secs(1);
+/// How long runtimes may take over one app, its turn included: whoever would start it waits meanwhile.
+const RUNTIMES_MAX: Duration = Duration::from_secs(10);
 
 /// What the housekeeper works with.
 pub(crate) struct HousekeeperServices {
@@ -118,7 +124,16 @@ impl HousekeeperState {
         }
         let (services, myself) = (Arc::clone(&self.services), self.myself.clone());
         tokio::spawn(async move {
-            let pause = services.round(&Moment::now()).await;
+            let round = AssertUnwindSafe(services.round(&Moment::now()))
+                .catch_unwind()
+                .await;
+            let pause = round.unwrap_or_else(|panic| {
+                warn!(
+                    panic = panic_message(&*panic),
+                    "a look at what apps left came to nothing"
+                );
+                LOOK_EVERY
+            });
             // Gone only when the node stops.
             let _ = myself.cast(HousekeeperMsg::Looked(pause));
         });
@@ -190,27 +205,30 @@ impl HousekeeperServices {
 
     /// Has every runtime let go of an app that has left. `false`: it is here after all, or a runtime does not let go.
     async fn let_go(&self, app: &AppName) -> bool {
+        let deadline = Deadline::after(RUNTIMES_MAX);
         let let_go = async {
             for (name, runtime) in self.apps.runtimes() {
-                if let Err(error) = runtime.forget(app).await {
-                    debug!(%app, runtime = name, %error, "a removed app is not let go of yet");
+                if let Err(trouble) = deadline.call(runtime.forget(app)).await {
+                    debug!(%app, runtime = name, error = trouble.message, "a removed app is not let go of yet");
                     return false;
                 }
             }
             true
         };
-        self.apps.without(app, let_go).await == Some(true)
+        self.apps.without(app, deadline, let_go).await == Some(true)
     }
 
     async fn bury(&self, app: &AppName) -> bool {
         let (folders, buried) = (self.folders.clone(), app.clone());
+        let deadline = Deadline::after(RUNTIMES_MAX);
         let bury = async {
             for runtime in self.apps.runtimes().values() {
                 // Found by looking: whatever was forgotten, what runs keeps its folders.
-                if !matches!(runtime.adopt(app).await, Ok(None)) {
+                if !matches!(deadline.call(runtime.adopt(app)).await, Ok(None)) {
                     return false;
                 }
             }
+            // Without a limit: it goes on to its end whoever waits, and the turn must not be over before it.
             match tokio::task::spawn_blocking(move || folders.bury(&buried)).await {
                 Ok(Ok(())) => true,
                 Ok(Err(error)) => {
@@ -220,6 +238,9 @@ impl HousekeeperServices {
                 Err(_) => false,
             }
         };
-        self.apps.without(app, bury).await == Some(true)
+        self.apps.without(app, deadline, bury).await == Some(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

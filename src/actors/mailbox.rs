@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef, Message, MessagingErr, RpcReplyPort};
+use ractor::{Actor, ActorRef, ActorStatus, Message, MessagingErr, RpcReplyPort};
 use tokio::task::AbortHandle;
 
 use crate::supervisor::{ChildId, ChildRef, ChildSpec, Started};
@@ -77,6 +77,11 @@ impl<M: Message> Mailbox<M> {
     /// The actor.
     pub fn actor(&self) -> &ActorRef<M> {
         &self.actor
+    }
+
+    /// Does the actor live and has messages before it?
+    pub fn has_unread(&self) -> bool {
+        self.depth.get() > 0 && self.actor.get_status() < ActorStatus::Stopping
     }
 
     /// Sends a message.

@@ -1,7 +1,8 @@
 //! Makes the apps what the accepted commit asks for: reads its specs, plans, and hands every app actor its target.
 //!
-//! Level-triggered: every pass decides anew from what is known ([`ledger`]), so a missing or late message heals at the
-//! next one. It never awaits an app; apps report by message.
+//! Level-triggered: what an app is told follows from what is known now ([`ledger`]), decided anew after each change of it
+//! ([`book`]). An app that has not answered what it was told is told again at the next look, so a missing or late message
+//! heals there. It never awaits an app; apps report by message.
 
 mod book;
 mod ledger;

@@ -124,7 +124,8 @@ const FETCH_MAX: Duration = Duration::from_secs(600);
 const BUILD_MAX: Duration = Duration::from_secs(30 * 60);
 
 impl Effect {
-    /// When it is given up and told as a failure. Effects without an outcome have none.
+    /// When it is given up and told as a failure, the wait for the app's turn and all runtimes included. Effects without an
+    /// outcome have none.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         match self {

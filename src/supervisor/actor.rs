@@ -13,7 +13,7 @@ use ractor::{
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::brood::{Brood, Live};
+use super::brood::{Brood, Remains};
 use super::decide::{Answer, Command, Core, Event, Incarnation, Request};
 use super::effects::Reporter;
 use super::exit::ExitReason;
@@ -48,7 +48,7 @@ pub(crate) struct Supervision {
     /// Exits of actors whose start has not been reported yet. Only kept while starts are in flight.
     early_exits: HashMap<ActorId, ExitReason>,
     /// What is left of incarnations that ended by themselves; the next one waits for it.
-    remains: HashMap<ChildId, Live>,
+    remains: HashMap<ChildId, Remains>,
     ended: Option<Ended>,
     end: EndSlot,
 }
@@ -73,11 +73,14 @@ impl Actor for SupervisorActor {
         while supervision.core.is_starting() {
             supervision.next_report().await;
         }
-        match supervision.ended.take() {
-            None => Ok(supervision),
-            Some(Ended::StartFailed(error)) => Err(Box::new(error)),
-            Some(Ended::With(reason)) => Err(Box::new(StartError::failed(reason.to_string()))),
-        }
+        let Some(ended) = supervision.ended.take() else {
+            return Ok(supervision);
+        };
+        supervision.reporter.brood.remains_gone().await;
+        Err(Box::new(match ended {
+            Ended::StartFailed(error) => error,
+            Ended::With(reason) => StartError::failed(reason.to_string()),
+        }))
     }
 
     async fn handle(
@@ -120,6 +123,8 @@ impl Actor for SupervisorActor {
         while supervision.ended.is_none() {
             supervision.next_report().await;
         }
+        // Who ended by itself was stopped by nobody, so nobody has waited for what is left of it.
+        supervision.reporter.brood.remains_gone().await;
         Ok(())
     }
 }
@@ -252,12 +257,9 @@ impl Supervision {
         let Some(child) = self.core.running(incarnation).cloned() else {
             return;
         };
-        let Some(live) = self.reporter.brood.remove_live(incarnation) else {
-            return;
-        };
-        self.remains.retain(|_, live| !live.is_gone());
-        if !live.is_gone() {
-            self.remains.insert(child, live);
+        self.remains.retain(|_, remains| !remains.are_gone());
+        if let Some(remains) = self.reporter.brood.leave(incarnation) {
+            self.remains.insert(child, remains);
         }
     }
 
@@ -279,8 +281,9 @@ impl Supervision {
                 child,
                 start,
             } => {
-                self.reporter
-                    .start(incarnation, start, self.remains.remove(&child));
+                // Kept as well: if this start is dropped, the next one has to wait for the same.
+                let last = self.remains.get(&child).cloned();
+                self.reporter.start(incarnation, start, last);
             }
             Command::Cancel { incarnation } => self.reporter.cancel(incarnation),
             Command::Stop {

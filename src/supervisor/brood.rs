@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
 use ractor::ActorCell;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::decide::Incarnation;
@@ -18,7 +19,7 @@ use super::decide::Incarnation;
 /// left behind, so that a stop never hangs for ever.
 pub(crate) const KILL_WAIT: Duration = Duration::from_secs(5);
 
-/// The live actors and the starts in flight of one supervisor.
+/// The live actors and the starts in flight of one supervisor, and what is left of those that ended.
 #[derive(Clone, Default)]
 pub(crate) struct Brood(Arc<Mutex<HashMap<Incarnation, Member>>>);
 
@@ -27,6 +28,23 @@ pub(crate) enum Member {
     Starting(JoinHandle<()>),
     /// It lives.
     Live(Live),
+    /// It has ended.
+    Remains(Remains),
+}
+
+/// What is left of an actor that has ended. A task of its own sees to it that it goes, whoever waits for that or gives up.
+#[derive(Debug, Clone)]
+pub(crate) struct Remains(watch::Receiver<()>);
+
+impl Remains {
+    pub(crate) fn are_gone(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
+    /// Waits until nothing is left, [`KILL_WAIT`] for each generation at most.
+    pub(crate) async fn gone(mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 /// An actor that lives, and what must be gone after its end before it may be started again.
@@ -43,13 +61,13 @@ impl Live {
     }
 
     /// Is nothing left of it?
-    pub(crate) fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         self.join.as_ref().is_none_or(JoinHandle::is_finished)
             && self.brood.as_ref().is_none_or(Brood::is_empty)
     }
 
     /// Waits, after it has ended, until nothing is left of it; kills what outlived it.
-    pub(crate) async fn gone(self) {
+    async fn gone(self) {
         if let Some(join) = self.join {
             let _ = tokio::time::timeout(KILL_WAIT, join).await;
         }
@@ -71,9 +89,9 @@ impl Brood {
     }
 
     /// A start has ended with an actor.
-    pub(crate) fn insert(&self, incarnation: Incarnation, live: Live) {
+    pub(crate) fn insert(&self, incarnation: Incarnation, member: Member) {
         let mut members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        members.insert(incarnation, Member::Live(live));
+        members.insert(incarnation, member);
     }
 
     /// Takes a member out.
@@ -84,12 +102,43 @@ impl Brood {
             .remove(&incarnation)
     }
 
-    /// Takes an actor out that has ended.
-    pub(crate) fn remove_live(&self, incarnation: Incarnation) -> Option<Live> {
-        match self.remove(incarnation)? {
-            Member::Live(live) => Some(live),
-            Member::Starting(_) => None,
-        }
+    /// An actor has ended. What is left of it stays a member until it is gone, so that whoever ends or kills the supervisor
+    /// waits for it as well.
+    pub(crate) fn leave(&self, incarnation: Incarnation) -> Option<Remains> {
+        let mut members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = match members.remove(&incarnation)? {
+            Member::Live(live) if live.is_gone() => return None,
+            Member::Live(live) => live,
+            other @ (Member::Starting(_) | Member::Remains(_)) => {
+                members.insert(incarnation, other);
+                return None;
+            }
+        };
+        let (is_there, remains) = watch::channel(());
+        let remains = Remains(remains);
+        members.insert(incarnation, Member::Remains(remains.clone()));
+        let brood = self.clone();
+        tokio::spawn(async move {
+            live.gone().await;
+            brood.remove(incarnation);
+            drop(is_there);
+        });
+        Some(remains)
+    }
+
+    /// Waits until nothing is left of all that have ended.
+    pub(crate) async fn remains_gone(&self) {
+        let remains = self.remains();
+        join_all(remains.into_iter().map(Remains::gone)).await;
+    }
+
+    fn remains(&self) -> Vec<Remains> {
+        let members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let remains = members.values().filter_map(|member| match member {
+            Member::Remains(remains) => Some(remains.clone()),
+            Member::Starting(_) | Member::Live(_) => None,
+        });
+        remains.collect()
     }
 
     fn take(&self) -> HashMap<Incarnation, Member> {
@@ -128,6 +177,7 @@ impl Member {
                 let _ = live.cell.wait(Some(KILL_WAIT)).await;
                 live.gone().await;
             }
+            Self::Remains(remains) => remains.gone().await,
         }
     }
 }

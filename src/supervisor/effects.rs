@@ -6,7 +6,7 @@ use futures::FutureExt;
 use ractor::{ActorCell, ActorStatus};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::brood::{Brood, KILL_WAIT, Live, Member};
+use super::brood::{Brood, KILL_WAIT, Member, Remains};
 use super::decide::Incarnation;
 use super::exit::{ExitReason, SHUTDOWN};
 use super::message::{Message, Report};
@@ -30,7 +30,7 @@ impl Reporter {
     }
 
     /// Starts a child once nothing is left of its last incarnation.
-    pub(super) fn start(&self, incarnation: Incarnation, start: StartFn, last: Option<Live>) {
+    pub(super) fn start(&self, incarnation: Incarnation, start: StartFn, last: Option<Remains>) {
         let reporter = self.clone();
         self.brood.spawn_start(incarnation, async move {
             let supervisor = reporter.supervisor.clone();
@@ -62,7 +62,7 @@ impl Reporter {
         let is_linked = cell
             .try_get_supervisor()
             .is_some_and(|supervisor| supervisor.get_id() == self.supervisor.get_id());
-        self.brood.insert(incarnation, actor.live);
+        self.brood.insert(incarnation, Member::Live(actor.live));
         self.report(Report::Started {
             incarnation,
             outcome: Ok(Some(super::start::ChildRef {
@@ -110,7 +110,7 @@ impl Reporter {
                     reporter.report(Report::Cancelled { incarnation });
                 });
             }
-            Some(Member::Live(live)) => self.brood.insert(incarnation, live),
+            Some(over @ (Member::Live(_) | Member::Remains(_))) => self.brood.insert(incarnation, over),
             None => {}
         }
     }
@@ -120,8 +120,8 @@ impl Reporter {
         let reporter = self.clone();
         tokio::spawn(async move {
             let reason = stop(&cell, shutdown).await;
-            if let Some(live) = reporter.brood.remove_live(incarnation) {
-                live.gone().await;
+            if let Some(remains) = reporter.brood.leave(incarnation) {
+                remains.gone().await;
             }
             reporter.report(Report::Stopped {
                 incarnation,

@@ -81,6 +81,7 @@ mod otp_beyond;
 mod otp_change;
 mod otp_conformance;
 mod otp_loops;
+mod otp_remains;
 mod otp_restart;
 mod otp_scale;
 mod otp_significant;

@@ -9,17 +9,19 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{Either, select};
+use futures::StreamExt as _;
+use futures::future::{Either, join_all, select};
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::{AppMsg, AppServices, Happened};
+use crate::actors::deadline::Deadline;
 use crate::actors::mailbox::Mailbox;
 use crate::lifecycle::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
 use crate::names::{AppName, InstanceId};
-use crate::runtime::{DynRuntime, Instance, Launch, RuntimeError};
+use crate::runtime::{DynRuntime, Instance, Launch};
 use crate::specs::DesiredApp;
 use crate::specs::app_spec::StopPolicy;
 use crate::telemetry::ActionKind;
@@ -41,7 +43,9 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Worker {
     /// Begins an effect that has an outcome; none for one that has not.
     pub(super) fn begin(&self, effect: Effect) {
-        let Some(deadline) = effect.deadline() else { return };
+        let Some(deadline) = effect.deadline().map(Deadline::after) else {
+            return;
+        };
         let worker = self.clone();
         let task: Task = match effect {
             Effect::Look { effect, runtime } => Box::pin(worker.look(effect, runtime, deadline)),
@@ -84,23 +88,14 @@ impl Worker {
         }
     }
 
-    async fn look(self, effect: EffectId, runtime: Option<String>, deadline: Duration) {
-        let turn = self.take_turn().await;
-        let mut result = Ok(None);
-        for (name, runtime) in self.runtimes(runtime.as_deref()) {
-            match within(deadline, runtime.adopt(&self.app)).await {
-                Ok(Some(instance)) => {
-                    result = Ok(Some((name, instance)));
-                    break;
-                }
-                Ok(None) => {}
-                Err(trouble) => result = Err(trouble),
-            }
-        }
-        drop(turn);
+    async fn look(self, effect: EffectId, runtime: Option<String>, deadline: Deadline) {
+        let result = match deadline.turn(self.take_turn()).await {
+            Ok(_turn) => self.find(runtime.as_deref(), deadline).await,
+            Err(trouble) => Err(trouble),
+        };
         match result {
             Ok(Some((name, instance))) => {
-                let found = found(&instance, name);
+                let found = found(&instance, &name);
                 self.tell(effect, Outcome::Looked(Ok(Some(found))));
                 self.watch(instance).await;
             }
@@ -109,8 +104,29 @@ impl Worker {
         }
     }
 
-    async fn fetch(self, effect: EffectId, app: Arc<DesiredApp>, deadline: Duration) {
-        let fetched = guarded(deadline, self.services.artefacts.fetch(app)).await;
+    /// What runs, in any runtime. All are asked at once: one that does not answer keeps nobody from what another runs.
+    async fn find(
+        &self,
+        runtime: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Option<(String, Instance)>, Trouble> {
+        let ask = async |(name, runtime): (&str, &Arc<dyn DynRuntime>)| {
+            (name.to_owned(), deadline.call(runtime.adopt(&self.app)).await)
+        };
+        let mut answers: FuturesUnordered<_> = self.runtimes(runtime).map(ask).collect();
+        let mut result = Ok(None);
+        while let Some((name, answer)) = answers.next().await {
+            match answer {
+                Ok(Some(instance)) => return Ok(Some((name, instance))),
+                Ok(None) => {}
+                Err(trouble) => result = Err(trouble),
+            }
+        }
+        result
+    }
+
+    async fn fetch(self, effect: EffectId, app: Arc<DesiredApp>, deadline: Deadline) {
+        let fetched = deadline.guarded(self.services.artefacts.fetch(app)).await;
         let result = match fetched {
             Ok(Ok(path)) => Ok(path),
             Ok(Err(error)) => Err(Trouble {
@@ -130,19 +146,20 @@ impl Worker {
         effect: EffectId,
         launch: Launch,
         replaced: Option<(ActionKind, StopPolicy)>,
-        deadline: Duration,
+        deadline: Deadline,
     ) {
         let name = launch.spec.isolation().as_str().to_owned();
         let Some(runtime) = self.services.runtimes.get(&name).map(Arc::clone) else {
             return self.tell(effect, Outcome::Started(Err(no_runtime(&name))));
         };
-        let turn = self.take_turn().await;
-        let started = match replaced {
-            None => within(deadline, runtime.deploy(launch)).await,
-            Some((ActionKind::Upgrade, stop)) => within(deadline, runtime.upgrade(launch, stop)).await,
-            Some((_, stop)) => within(deadline, runtime.reconfigure(launch, stop)).await,
+        let started = match deadline.turn(self.take_turn()).await {
+            Ok(_turn) => match replaced {
+                None => deadline.call(runtime.deploy(launch)).await,
+                Some((ActionKind::Upgrade, stop)) => deadline.call(runtime.upgrade(launch, stop)).await,
+                Some((_, stop)) => deadline.call(runtime.reconfigure(launch, stop)).await,
+            },
+            Err(trouble) => Err(trouble),
         };
-        drop(turn);
         match started {
             Ok(instance) => {
                 self.tell(effect, Outcome::Started(Ok(found(&instance, &name))));
@@ -152,13 +169,15 @@ impl Worker {
         }
     }
 
-    async fn stop(self, effect: EffectId, runtime: Option<String>, stop: StopPolicy, deadline: Duration) {
-        let turn = self.take_turn().await;
-        let mut result = Ok(());
-        for (_, runtime) in self.runtimes(runtime.as_deref()) {
-            result = result.and(within(deadline, runtime.remove(&self.app, stop)).await);
-        }
-        drop(turn);
+    async fn stop(self, effect: EffectId, runtime: Option<String>, stop: StopPolicy, deadline: Deadline) {
+        let result = match deadline.turn(self.take_turn()).await {
+            Ok(_turn) => {
+                let runtimes = self.runtimes(runtime.as_deref());
+                let stops = runtimes.map(|(_, runtime)| deadline.call(runtime.remove(&self.app, stop)));
+                join_all(stops).await.into_iter().collect()
+            }
+            Err(trouble) => Err(trouble),
+        };
         self.tell(effect, Outcome::Stopped(result));
     }
 
@@ -211,41 +230,6 @@ fn poll_now_then_spawn(mut task: Task) {
     if first.is_pending() {
         tokio::spawn(task);
     }
-}
-
-/// `future` under its deadline; a panic in it is a failure of it and not of the actor.
-async fn guarded<T>(deadline: Duration, future: impl Future<Output = T>) -> Result<T, Trouble> {
-    match tokio::time::timeout(deadline, AssertUnwindSafe(future).catch_unwind()).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(panic)) => Err(Trouble {
-            code: "osier::runtime::panicked".to_owned(),
-            message: format!("the runtime panicked: {}", crate::runtime::panic_message(&*panic)),
-            is_unsure: true,
-            is_counted: true,
-        }),
-        Err(_) => Err(Trouble {
-            code: "osier::runtime::timed_out".to_owned(),
-            message: format!("no answer within {} s", deadline.as_secs()),
-            is_unsure: true,
-            is_counted: true,
-        }),
-    }
-}
-
-async fn within<T>(
-    deadline: Duration,
-    future: impl Future<Output = Result<T, RuntimeError>>,
-) -> Result<T, Trouble> {
-    guarded(deadline, future).await?.map_err(|error| {
-        let is_away = matches!(error, RuntimeError::Unavailable { .. });
-        let is_ours = matches!(error, RuntimeError::Exhausted { .. });
-        Trouble {
-            code: error.code().to_owned(),
-            message: error.to_string(),
-            is_unsure: is_away,
-            is_counted: !is_away && !is_ours,
-        }
-    })
 }
 
 fn no_runtime(name: &str) -> Trouble {

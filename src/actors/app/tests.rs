@@ -8,11 +8,14 @@ use ractor::{Actor, ActorRef, call_t};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+mod runtimes;
+mod timer;
+
 use super::*;
 use crate::actors::board::Board;
 use crate::lifecycle::{ExitKind, Want};
 use crate::names::SpecDigest;
-use crate::runtime::{DynRuntime, RuntimeError};
+use crate::runtime::{DynRuntime, RuntimeError, Runtimes};
 use crate::source::{ArtefactError, Artefacts, FetchFuture};
 use crate::specs::app_spec::{Backoff, RestartType};
 use crate::specs::values::Span;
@@ -56,6 +59,11 @@ impl Stage {
     }
 
     async fn with(runtime: FakeRuntime, record: Option<AppRecord>) -> Self {
+        Self::beside(BTreeMap::new(), runtime, record).await
+    }
+
+    /// On a node that has these runtimes too.
+    async fn beside(others: Runtimes, runtime: FakeRuntime, record: Option<AppRecord>) -> Self {
         let app: AppName = "web".parse().unwrap();
         let (tell, reports) = mpsc::unbounded_channel();
         let (events, records) = (EventLog::default(), MemoryRecords::default());
@@ -63,7 +71,10 @@ impl Stage {
         let services = Arc::new(AppServices {
             node: "n1".parse().unwrap(),
             data_dir: PathBuf::from("/data"),
-            runtimes: [("process".to_owned(), process)].into(),
+            runtimes: others
+                .into_iter()
+                .chain([("process".to_owned(), process)])
+                .collect(),
             events: Arc::new(events.clone()),
             records: Arc::new(records.clone()),
             board: Arc::new(Board::default()),

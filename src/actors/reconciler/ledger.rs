@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::actors::node_board::Held;
 use crate::lifecycle::{Target, Want};
 use crate::names::{AppName, CommitId, ObjectId};
-use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, PruneRefusal, plan};
+use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, PruneRefusal, plan, stop_order};
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, DesiredApp, SpecError};
 use crate::status::{AppError, Blocked, BlockedKind};
@@ -355,8 +355,7 @@ impl Ledger {
             });
         }
         // What never ran has nothing to keep: a bad spec that was taken back.
-        let may_go = removals.going.contains(name) && !removals.needed.contains(name);
-        let want = if may_go || !is_here {
+        let want = if removals.may_go(name) || !is_here {
             Want::Gone
         } else {
             Want::Keep
@@ -406,8 +405,8 @@ impl Ledger {
 /// The apps that a plan removes.
 struct Removals {
     going: BTreeSet<AppName>,
-    /// Those that another one, which goes as well and is still there, depends on.
-    needed: BTreeSet<AppName>,
+    /// For each app those that go before it: its dependants that go as well and are still there.
+    before: BTreeMap<AppName, Vec<AppName>>,
 }
 
 impl Removals {
@@ -420,13 +419,17 @@ impl Removals {
             }
         };
         let going: BTreeSet<AppName> = plan.actions.iter().filter_map(name_of).collect();
-        let still_there = going
-            .iter()
-            .filter_map(|name| standings.get(name)?.applied.as_ref());
-        let needed = still_there
-            .flat_map(|app| app.spec.depends_on.iter().cloned())
-            .collect();
-        Self { going, needed }
+        let needs_of = |name: &AppName| {
+            let applied = standings.get(name)?.applied.as_ref()?;
+            Some((name.clone(), applied.spec.depends_on.clone()))
+        };
+        let still_there = going.iter().filter_map(needs_of).collect();
+        let before = stop_order(&still_there);
+        Self { going, before }
+    }
+
+    fn may_go(&self, name: &AppName) -> bool {
+        self.going.contains(name) && !self.before.contains_key(name)
     }
 }
 

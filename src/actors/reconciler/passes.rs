@@ -1,6 +1,6 @@
 //! The reconciler's state and its passes: decide by the ledger, then tell every app that has to hear something new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,7 +50,8 @@ pub(crate) struct ReconcilerServices {
 pub(crate) trait Memory: Send + Sync + 'static {
     /// The operators' words as they were saved last.
     fn words(&self) -> OperatorWords;
-    /// Saves them before they take effect.
+    /// Saves them; they are in force meanwhile, and on the disk soon. The audit of an operator's call waits for the disk
+    /// before the call is answered.
     fn save_words(&self, words: &OperatorWords);
 }
 
@@ -174,6 +175,7 @@ impl Passes {
         let begin = Instant::now();
         self.cache = Some(outcome.cache);
         let is_news = self.is_news(&facts.id);
+        let silent = self.waiting.unheard().clone();
         match outcome.result {
             Ok(desired) => {
                 self.refused = None;
@@ -206,6 +208,7 @@ impl Passes {
                 self.tell().await;
             }
         }
+        self.remind(&silent).await;
         if let Some((facts, is_manual)) = self.next.take() {
             self.commit(facts, is_manual);
         }
@@ -306,17 +309,40 @@ impl Passes {
         self.services
             .board
             .set_specs(|specs| specs.blocked.clone_from(&verdict.blocked));
+        self.leave_alone(&targets);
         for (name, target) in targets {
             if self.told.get(&name).is_some_and(|told| told.is_same(&target)) {
                 continue;
             }
             self.ledger.unsettle(&name);
+            // If nobody hears it, it is told again at the next look.
             self.services.apps.tell(&name, &target).await;
             self.waiting.told(name.clone());
             self.told.insert(name, target);
             told_count += 1;
         }
         (verdict, told_count)
+    }
+
+    /// Forgets what those were told of whom nobody asks anything now: what they were told once holds no more.
+    fn leave_alone(&mut self, targets: &BTreeMap<AppName, Target>) {
+        let waiting = &mut self.waiting;
+        self.told.retain(|name, _| {
+            let is_asked = targets.contains_key(name);
+            if !is_asked {
+                waiting.heard(name);
+            }
+            is_asked
+        });
+    }
+
+    /// Tells those again that were silent since the last look: what they were told may not have reached them.
+    async fn remind(&self, silent: &BTreeSet<AppName>) {
+        for name in silent.intersection(self.waiting.unheard()) {
+            if let Some(target) = self.told.get(name) {
+                self.services.apps.remind(name, target).await;
+            }
+        }
     }
 
     /// A pass that something since the last one made due.
@@ -333,8 +359,10 @@ impl Passes {
         let Some(target) = &report.target else {
             return self.asked(&name).await;
         };
-        if self.told.get(&name).is_some_and(|told| told.is_same(target)) {
-            self.waiting.heard(&name);
+        match self.told.get(&name) {
+            Some(told) if told.is_same(target) => self.waiting.heard(&name),
+            Some(_) => self.waiting.told(name.clone()),
+            None => {}
         }
         if report.gone {
             // Its actor ends, whatever it was told meanwhile: if the app is wanted again, the next pass starts another.
@@ -365,6 +393,7 @@ impl Passes {
     async fn asked(&mut self, name: &AppName) {
         if let Some(target) = self.told.get(name) {
             self.services.apps.tell(name, target).await;
+            self.waiting.told(name.clone());
         } else if self.ledger.desired.is_some() && !self.ledger.standings.contains_key(name) {
             // Restarted while its app went off the node: nobody wants it, and it has to be told that.
             let standings = &mut self.ledger.change().standings;

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+mod healing;
 
 use super::*;
 use crate::actors::app::{AppServices, SteadyClock, Turns};
@@ -81,6 +84,7 @@ struct Stage {
     events: EventLog,
     apps: Apps,
     services: Arc<AppServices>,
+    report_count: Arc<AtomicUsize>,
     reconciler: Mailbox<ReconcilerMsg>,
 }
 
@@ -90,6 +94,8 @@ impl Stage {
         let (events, board, node_board) = (EventLog::default(), Arc::default(), Arc::<NodeBoard>::default());
         let directory = Arc::new(Directory::default());
         let (reported, touched) = (directory.clone(), node_board.clone());
+        let report_count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&report_count);
         let process: Arc<dyn DynRuntime> = Arc::new(commits.runtime.clone());
         let services = Arc::new(AppServices {
             node: "n1".parse().unwrap(),
@@ -99,6 +105,7 @@ impl Stage {
             records: Arc::new(MemoryRecords::default()),
             board: Arc::clone(&board),
             report: Arc::new(move |report| {
+                counted.fetch_add(1, Ordering::SeqCst);
                 touched.touch();
                 reported.reconciler.cast(ReconcilerMsg::AppChanged(report));
             }),
@@ -135,13 +142,18 @@ impl Stage {
             events,
             apps,
             services,
+            report_count,
             reconciler,
         }
     }
 
     /// A commit that asks for these apps comes.
     fn commit(&self, digit: char, apps: &[&str]) {
-        let apps = apps.iter().map(|name| (name.parse().unwrap(), plain(name)));
+        self.commit_specs(digit, apps.iter().map(|name| plain(name)));
+    }
+
+    fn commit_specs(&self, digit: char, apps: impl IntoIterator<Item = Arc<DesiredApp>>) {
+        let apps = apps.into_iter().map(|app| (app.spec.name.clone(), app));
         let desired = Desired {
             apps: apps.collect(),
             ..Desired::default()
@@ -168,6 +180,11 @@ impl Stage {
             is_manual: false,
         };
         self.reconciler.cast(commit).unwrap();
+    }
+
+    /// How often apps have said anything.
+    fn reports(&self) -> usize {
+        self.report_count.load(Ordering::SeqCst)
     }
 
     async fn settled(&self) {

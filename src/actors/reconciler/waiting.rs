@@ -31,6 +31,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Somebody waits from now on.
     pub fn push(&mut self, patience: Patience, reply: RpcReplyPort<Report>) {
+        self.forget_those_who_left();
         self.callers.push((patience, reply));
     }
 
@@ -39,9 +40,18 @@ impl Waiting {
         !self.callers.is_empty()
     }
 
+    fn forget_those_who_left(&mut self) {
+        self.callers.retain(|(_, reply)| !reply.is_closed());
+    }
+
     /// An app was told a target.
     pub fn told(&mut self, app: AppName) {
         self.unheard.insert(app);
+    }
+
+    /// Those that were told a target and have not answered it: it may never have reached them.
+    pub fn unheard(&self) -> &BTreeSet<AppName> {
+        &self.unheard
     }
 
     /// An app has answered its newest target, or is no more.
@@ -51,19 +61,26 @@ impl Waiting {
 
     /// Answers those whose patience has found its end.
     pub fn answer(&mut self, ledger: &Ledger, told: &BTreeMap<AppName, Target>, report: impl Fn() -> Report) {
+        self.forget_those_who_left();
         if self.callers.is_empty() {
             return;
         }
-        let mut rest = Rest {
+        let scene = Scene {
             ledger,
             told,
             unheard: &self.unheard,
-            known: BTreeMap::new(),
+        };
+        let mut underway = None;
+        let mut is_at_rest = |app: &AppName| match scene.work(app) {
+            Work::Done => true,
+            Work::Underway => false,
+            Work::WaitsFor(_) => !underway.get_or_insert_with(|| scene.underway()).contains(app),
         };
         let due = |(patience, _): &mut (Patience, _)| match patience {
-            Patience::UntilHeard => rest.unheard.is_empty(),
-            Patience::UntilAtRest(Some(app)) => rest.is_at_rest(app),
-            Patience::UntilAtRest(None) => told.keys().all(|app| rest.is_at_rest(app)),
+            Patience::UntilHeard => scene.unheard.is_empty(),
+            Patience::UntilAtRest(Some(app)) => is_at_rest(app),
+            // Where nothing is under way, nobody waits for something that is.
+            Patience::UntilAtRest(None) => told.keys().all(|app| !matches!(scene.work(app), Work::Underway)),
         };
         for (_, reply) in self.callers.extract_if(.., due) {
             // Who asked may have gone; then nobody misses the answer.
@@ -72,44 +89,83 @@ impl Waiting {
     }
 }
 
-/// Which apps are at rest; each is looked at once.
-struct Rest<'a> {
+/// What is still before an app.
+enum Work<'a> {
+    /// Nothing happens to it any more.
+    Done,
+    /// Something happens to it by itself.
+    Underway,
+    /// Its first start waits for these, which do not run.
+    WaitsFor(Vec<&'a AppName>),
+}
+
+/// How the apps stand.
+struct Scene<'a> {
     ledger: &'a Ledger,
     told: &'a BTreeMap<AppName, Target>,
     unheard: &'a BTreeSet<AppName>,
-    known: BTreeMap<AppName, bool>,
 }
 
-impl Rest<'_> {
-    /// Does nothing more happen to it by itself?
-    fn is_at_rest(&mut self, app: &AppName) -> bool {
-        if let Some(known) = self.known.get(app) {
-            return *known;
-        }
-        let is_at_rest = self.look(app);
-        self.known.insert(app.clone(), is_at_rest);
-        is_at_rest
-    }
-
-    fn look(&mut self, app: &AppName) -> bool {
+impl<'a> Scene<'a> {
+    fn work(&self, app: &AppName) -> Work<'a> {
         if self.unheard.contains(app) {
-            return false;
+            return Work::Underway;
         }
-        let Some(standing) = self.ledger.standings.get(app) else {
-            return true;
+        let standing = self.ledger.standings.get(app);
+        if standing.is_none_or(|standing| standing.settled || standing.failed) {
+            return Work::Done;
+        }
+        let Some(target) = self.told.get(app) else {
+            // Before a commit was read it is about to be told something; after that it is left alone.
+            let is_early = self.ledger.desired.is_none();
+            return if is_early { Work::Underway } else { Work::Done };
         };
-        if standing.settled || standing.failed {
-            return true;
+        let runs = |app: &&AppName| {
+            self.ledger
+                .standings
+                .get(*app)
+                .is_some_and(|standing| standing.runs)
+        };
+        let missing: Vec<_> = target.unmet.iter().filter(|needed| !runs(needed)).collect();
+        if missing.is_empty() {
+            Work::Underway
+        } else {
+            Work::WaitsFor(missing)
         }
-        let unmet = self.told.get(app).map(|target| target.unmet.clone());
-        // Apps that depend on each other in a circle are a mistake and have no target: this ends.
-        unmet.is_some_and(|unmet| unmet.iter().any(|needed| !self.is_coming(needed)))
     }
 
-    /// May it become what its dependants wait for?
-    fn is_coming(&mut self, app: &AppName) -> bool {
-        let is_running = |ledger: &Ledger| ledger.standings.get(app).is_some_and(|standing| standing.runs);
-        is_running(self.ledger) || !self.is_at_rest(app)
+    /// The apps to which something more happens, by itself or because all that they wait for are coming. Those that wait
+    /// for each other in a circle are not among them. Each app and each dependency is looked at once.
+    fn underway(&self) -> BTreeSet<&'a AppName> {
+        let mut coming = Vec::new();
+        let mut missing_count = BTreeMap::new();
+        let mut dependants: BTreeMap<&AppName, Vec<&AppName>> = BTreeMap::new();
+        for app in self.ledger.standings.keys() {
+            match self.work(app) {
+                Work::Done => {}
+                Work::Underway => coming.push(app),
+                Work::WaitsFor(missing) => {
+                    missing_count.insert(app, missing.len());
+                    for needed in missing {
+                        dependants.entry(needed).or_default().push(app);
+                    }
+                }
+            }
+        }
+        let mut underway = BTreeSet::new();
+        while let Some(app) = coming.pop() {
+            underway.insert(app);
+            for dependant in dependants.remove(app).unwrap_or_default() {
+                let Some(count) = missing_count.get_mut(dependant) else {
+                    continue;
+                };
+                *count -= 1;
+                if *count == 0 {
+                    coming.push(dependant);
+                }
+            }
+        }
+        underway
     }
 }
 
@@ -124,3 +180,6 @@ pub(super) fn report(ledger: &Ledger, newest: &Plan) -> Report {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

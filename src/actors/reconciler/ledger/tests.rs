@@ -122,6 +122,24 @@ fn dependents_go_before_what_they_depend_on() {
 }
 
 #[test]
+fn of_apps_that_depend_on_each_other_in_a_circle_one_goes_first() {
+    // Nobody asked for the circle: `db` was to turn around on whom it depends, and could not be upgraded.
+    let running = [app("db", "1", &["web"]), app("web", "1", &["db"])];
+    let mut ledger = ledger(&[], &running);
+    for going in 1..=2 {
+        let decision = ledger.decide();
+        let gone: Vec<_> = decision
+            .targets
+            .iter()
+            .filter(|(_, target)| target.is_gone())
+            .collect();
+        assert_eq!(gone.len(), 1, "one goes in round {going}");
+        ledger.standings.remove(gone[0].0);
+    }
+    assert!(ledger.standings.is_empty());
+}
+
+#[test]
 fn a_bad_spec_keeps_what_runs_and_says_why() {
     let mut ledger = ledger(&[app("web", "1", &[])], &[app("web", "1", &[])]);
     change(&mut ledger, |desired| {
