@@ -55,6 +55,7 @@ mod keeper_identity;
 mod keeper_life;
 mod keeper_limits;
 mod keeper_output;
+mod keeper_queue;
 #[path = "../support/keeper_rig.rs"]
 mod keeper_rig;
 mod keeper_runtime;

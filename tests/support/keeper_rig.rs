@@ -219,10 +219,17 @@ impl Caller {
     }
 
     pub fn send(&mut self, request: Request) {
-        self.next_id += 1;
+        self.send_together([request]);
+    }
+
+    /// Sends them by one write: the keeper sees to all of them before it turns to anything else.
+    pub fn send_together(&mut self, requests: impl IntoIterator<Item = Request>) {
         let mut wire = Vec::new();
-        let id = self.next_id;
-        write_frame(&Call { id, request }, &mut wire).unwrap();
+        for request in requests {
+            self.next_id += 1;
+            let id = self.next_id;
+            write_frame(&Call { id, request }, &mut wire).unwrap();
+        }
         // A keeper that has just closed the connection is for the reader to notice.
         let _ = self.socket.write_all(&wire);
     }
@@ -239,7 +246,10 @@ impl Caller {
     }
 
     pub fn say_hello(&mut self) -> Option<Hello> {
-        let role = Role::Observer;
+        self.say_hello_as(Role::Observer)
+    }
+
+    pub fn say_hello_as(&mut self, role: Role) -> Option<Hello> {
         self.send(Request::Hello { version: 1, role });
         match self.receive()? {
             Message::Reply {

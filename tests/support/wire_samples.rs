@@ -191,6 +191,7 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
         }],
         exits: vec![exit(ExitHow::Code(1), Some(20)), exit(ExitHow::Unknown, None)],
         exits_lost_count: 1,
+        waiting: Vec::new(),
     };
     let usage = TreeUsage {
         instance: instance(),

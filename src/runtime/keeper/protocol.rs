@@ -19,7 +19,9 @@ mod report;
 mod start;
 
 pub use fault::{LimitFault, Refusal, SpawnFault, SpawnStep, errno_text};
-pub use report::{Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage};
+pub use report::{
+    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage, Waiting,
+};
 pub use start::{Enforce, Limits, LogLimits, Spawn, Spawned, User};
 
 /// The version that this keeper and this daemon speak.
@@ -52,7 +54,8 @@ pub enum Request {
         /// At most [`SPAWNS_IN_A_CALL_MAX`].
         spawns: Vec<Spawn>,
     },
-    /// Ask the main process to end, and kill the whole tree after the grace. [`Push::Exited`] tells the end.
+    /// Ask the main process to end, and kill the whole tree after the grace. [`Push::Exited`] tells the end. A start that
+    /// still waits for its turn is called off: that one never runs, and [`Push::SpawnFailed`] says so.
     Stop {
         /// Which run.
         instance: InstanceId,
@@ -73,7 +76,8 @@ pub enum Request {
         /// By number.
         signal: i32,
     },
-    /// Everything that runs and every exit that nobody acknowledged. Answered by [`Reply::List`].
+    /// Everything that runs, every start that waits and every exit that nobody acknowledged. Answered by
+    /// [`Reply::List`].
     List,
     /// As [`Request::List`], of one app alone.
     Find {
@@ -99,7 +103,8 @@ pub enum Request {
         /// What to do about limits that cannot be had.
         enforce: Enforce,
     },
-    /// The app is removed: its groups and its output pipe go. Its data and logs stay.
+    /// The app is removed: its groups and its output pipe go, and a start of it that still waits is called off. Its data
+    /// and logs stay.
     Forget {
         /// Which app; it must not run.
         app: AppName,

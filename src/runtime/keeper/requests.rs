@@ -8,7 +8,7 @@ use super::apps::Key;
 use super::ending::{not_running, own_pid};
 use super::protocol::{
     Call, Capabilities, Enforce, Hello, Limits, List, Message, Refusal, Reply, Request, Role,
-    SPAWNS_IN_A_CALL_MAX, VERSION, VERSION_OLDEST,
+    SPAWNS_IN_A_CALL_MAX, VERSION, VERSION_OLDEST, Waiting,
 };
 use super::state::{Ending, Keeper};
 use crate::names::{AppName, InstanceId};
@@ -149,10 +149,19 @@ impl Keeper {
 
     fn list(&self, is_asked_for: impl Fn(&AppName) -> bool) -> Reply {
         let exits = self.exits.iter().filter(|exit| is_asked_for(&exit.app));
+        let waiting = self
+            .waiting_spawns
+            .iter()
+            .filter(|spawn| is_asked_for(&spawn.app));
+        let waiting = waiting.map(|spawn| Waiting {
+            app: spawn.app.clone(),
+            instance: spawn.instance.clone(),
+        });
         Reply::List(List {
             running: self.apps.list(&is_asked_for),
             exits: exits.cloned().collect(),
             exits_lost_count: self.exits_lost_count,
+            waiting: waiting.collect(),
         })
     }
 
@@ -166,6 +175,7 @@ impl Keeper {
             }
             self.apps.forget(key);
         }
+        self.call_off(|spawn| spawn.app == *app);
         // A keeper before this one may have left both.
         self.groups.remove(app);
         self.remove_pipe(app);

@@ -190,8 +190,10 @@ impl Task {
     fn begin(&mut self, wire: &mut Wire, list: &List) -> Result<(), Lost> {
         let mut known: HashSet<&InstanceId> = list.running.iter().map(|run| &run.instance).collect();
         known.extend(self.spawns.keys());
+        known.extend(list.waiting.iter().map(|waiting| &waiting.instance));
         let apps = list.running.iter().map(|run| &run.app);
         let apps = apps.chain(list.exits.iter().map(|exit| &exit.app));
+        let apps = apps.chain(list.waiting.iter().map(|waiting| &waiting.app));
         self.known.listed(apps.cloned());
         for exit in &list.exits {
             self.exits.came(exit.clone());

@@ -31,6 +31,18 @@ pub struct List {
     pub exits: Vec<Exit>,
     /// Ends forgotten unacknowledged because there were too many.
     pub exits_lost_count: u64,
+    /// Starts that wait for their turn. None of them has a process yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
+}
+
+/// A start that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Whose.
+    pub app: AppName,
+    /// The run that it is to become.
+    pub instance: InstanceId,
 }
 
 /// One run.
