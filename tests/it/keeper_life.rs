@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use osier::runtime::keeper::link::KeeperError;
-use osier::runtime::keeper::protocol::{ExitHow, SpawnFault, SpawnStep};
+use osier::runtime::keeper::protocol::{ExitHow, LABEL_BYTES_MAX, SpawnFault, SpawnStep};
 
 use crate::keeper_rig::{Rig, TERM, environment_of, is_alive, open_files, status_kib, wait_until};
 
@@ -121,11 +121,14 @@ async fn malformed_starts_are_refused() {
     let rig = Rig::start().await;
     let mut nul = rig.spawn_of("web", &["true"]);
     nul.environment.push(("A".into(), "x\0y".into()));
+    let mut labelled = rig.spawn_of("web", &["true"]);
+    labelled.label = "x".repeat(LABEL_BYTES_MAX + 1);
     for spawn in [
         rig.spawn_of("web", &[]),
         rig.spawn_of("web", &[""]),
         rig.spawn_of("web", &["a\0b"]),
         nul,
+        labelled,
     ] {
         let error = rig.fails(spawn).await;
         assert!(

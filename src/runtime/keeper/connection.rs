@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
-use super::frame::{FRAME_BYTES_MAX, FrameBuffer, FrameError, write_frame};
-use super::protocol::{Call, Message, Role};
+use super::frame::{FrameBuffer, FrameError, MESSAGE_BYTES_MAX, write_frame};
+use super::protocol::{Call, Message, Refusal, Role};
 
-/// A caller for whom more than this waits is cut off; exits are remembered for the next. Two of the longest frames.
-const UNSENT_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// A caller for whom more than this waits is cut off; exits are remembered for the next. The longest answer, and pushes.
+const UNSENT_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 4 * 1024 * 1024;
 /// While this much waits for a caller, no more of its calls are taken: a small call may have a large answer.
 const UNTAKEN_BYTES_MAX: usize = 256 * 1024;
 /// Reads in one turn, so that no caller keeps the others waiting.
@@ -87,9 +87,13 @@ impl Connection {
         if self.is_lost {
             return;
         }
-        // A message too long for a frame (a list of very many apps) is better missed than torn: the caller times out.
-        let _ = write_frame(message, &mut self.outgoing);
-        if self.unsent_bytes() > UNSENT_BYTES_MAX {
+        let said = write_frame(message, &mut self.outgoing);
+        let said = match (said, message) {
+            (Err(_), Message::Reply { id, .. }) => write_frame(&too_long(*id), &mut self.outgoing),
+            (said, _) => said,
+        };
+        // A daemon that missed a push would wait for ever; one that comes again is told everything.
+        if said.is_err() || self.unsent_bytes() > UNSENT_BYTES_MAX {
             self.is_lost = true;
             self.outgoing = Vec::new();
             self.sent = 0;
@@ -150,6 +154,17 @@ impl Connection {
             self.outgoing.drain(..self.sent);
             self.sent = 0;
         }
+    }
+}
+
+/// The answer in the place of one that does not fit into a frame.
+fn too_long(id: u64) -> Message {
+    Message::Reply {
+        id,
+        result: Err(Refusal::System {
+            what: "the answer is too long".into(),
+            errno: Errno::MSGSIZE.raw_os_error(),
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::frame::FRAME_BYTES_MAX;
+use super::frame::CALL_BYTES_MAX;
 use super::protocol::{
     Capabilities, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, OutputCounters, Refusal, Reply,
     Request, Spawn, SpawnFault, Spawned, TreeUsage,
@@ -188,7 +188,7 @@ impl KeeperLink {
     /// # Errors
     /// When it cannot be started, or the keeper does not answer within 15 s.
     pub async fn spawn(&self, spawn: Spawn) -> Result<Spawned, KeeperError> {
-        if task::size_of_spawn(&spawn) > FRAME_BYTES_MAX / 2 {
+        if task::size_of_spawn(&spawn) > CALL_BYTES_MAX / 2 {
             let why = "its command and environment are longer than 2 MiB".into();
             return Err(SpawnFault::Malformed { why }.into());
         }

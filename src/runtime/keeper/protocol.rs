@@ -18,11 +18,13 @@ mod fault;
 mod report;
 mod start;
 
+#[cfg(test)]
+pub(in crate::runtime::keeper) use fault::FAULT_WHY_BYTES_MAX;
 pub use fault::{LimitFault, Refusal, SpawnFault, SpawnStep, errno_text};
 pub use report::{
     Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage, Waiting,
 };
-pub use start::{Enforce, Limits, LogLimits, Spawn, Spawned, User};
+pub use start::{Enforce, LABEL_BYTES_MAX, Limits, LogLimits, Spawn, Spawned, User};
 
 /// The version that this keeper and this daemon speak.
 pub const VERSION: u32 = 1;

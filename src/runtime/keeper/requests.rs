@@ -14,7 +14,7 @@ use super::state::{Ending, Keeper};
 use crate::names::{AppName, InstanceId};
 
 /// Starts that wait for their turn: those of the largest node (10,000 apps), with room to spare.
-const WAITING_SPAWNS_MAX: usize = 16_384;
+pub(super) const WAITING_SPAWNS_MAX: usize = 16_384;
 
 type Answer = Result<Reply, Refusal>;
 

@@ -1,7 +1,8 @@
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::*;
-use crate::runtime::keeper::protocol::{OutputCounters, Push};
+use crate::names::InstanceId;
+use crate::runtime::keeper::protocol::{OutputCounters, Push, Reply, TreeUsage};
 
 fn connection() -> (Connection, OwnedFd) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -42,4 +43,25 @@ fn what_a_slow_caller_has_taken_is_let_go_of_before_it_has_taken_all() {
         let _ = rustix::io::read(&slow, &mut taken);
         assert!(connection.outgoing.len() < 4 * UNTAKEN_BYTES_MAX);
     }
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_refused_not_missed() {
+    let (mut connection, _peer) = connection();
+    let usage = TreeUsage {
+        instance: InstanceId::random(),
+        processes_count: 1,
+        cpu_ms: 1,
+        memory_bytes: 1,
+        open_files_count: 1,
+    };
+    let count = MESSAGE_BYTES_MAX / 32;
+    connection.queue(&Message::Reply {
+        id: 7,
+        result: Ok(Reply::Stats(vec![usage; count])),
+    });
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(&connection.outgoing);
+    assert_eq!(buffer.next_message::<Message>().unwrap(), Some(too_long(7)));
+    assert!(connection.send());
 }

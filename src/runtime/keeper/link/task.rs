@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, start};
 use crate::names::InstanceId;
-use crate::runtime::keeper::frame::{FRAME_BYTES_MAX, FrameBuffer, write_frame};
+use crate::runtime::keeper::frame::{CALL_BYTES_MAX, FrameBuffer, write_frame};
 use crate::runtime::keeper::protocol::{
     Call, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
     Spawned, VERSION,
@@ -339,7 +339,7 @@ fn send_spawns(wire: &mut Wire, next_id: &mut u64, spawns: Vec<Spawn>) -> Result
     let mut bytes = 0;
     for spawn in spawns {
         let size = size_of_spawn(&spawn);
-        if !batch.is_empty() && (batch.len() == SPAWNS_IN_A_CALL_MAX || bytes + size > FRAME_BYTES_MAX / 2) {
+        if !batch.is_empty() && (batch.len() == SPAWNS_IN_A_CALL_MAX || bytes + size > CALL_BYTES_MAX / 2) {
             let request = Request::Spawn {
                 spawns: std::mem::take(&mut batch),
             };
