@@ -1,7 +1,7 @@
 //! The daemon's end of the keeper's socket.
 //!
 //! A [`KeeperLink`] is a handle to one task that owns the connection. The task starts a keeper where none answers,
-//! connects again by itself when the connection ends, and then sends what was not answered once more: every request may
+//! connects again by itself when the connection ends or the keeper falls silent, and then sends what was not answered once more: every request may
 //! be repeated. Spawns that are issued in the same moment travel in one frame. An exit is acknowledged to the keeper
 //! when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
 
@@ -22,6 +22,7 @@ mod exits;
 mod known;
 mod start;
 mod task;
+mod wire;
 
 use exits::Exits;
 use known::Known;
@@ -120,6 +121,17 @@ enum Command {
     Acknowledge(InstanceId),
     /// End the keeper with its apps, then the link.
     Finish,
+}
+
+impl Command {
+    /// Whether somebody still waits for what comes of it, or must not wait for it to be done.
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Call { reply, .. } => !reply.is_closed(),
+            Self::Spawn { fate, .. } => !fate.is_closed(),
+            Self::Acknowledge(_) | Self::Finish => true,
+        }
+    }
 }
 
 impl KeeperLink {
