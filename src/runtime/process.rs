@@ -64,17 +64,6 @@ impl ProcessRuntime {
         &self.link
     }
 
-    /// Sends the main process of an app's run a signal (a changed configuration file with `reload: signal`).
-    ///
-    /// # Errors
-    /// When it does not run or the keeper does not answer.
-    pub async fn signal(&self, instance: &InstanceId, signal: i32) -> Result<(), RuntimeError> {
-        self.link
-            .signal(instance, signal)
-            .await
-            .map_err(|error| failed(&error))
-    }
-
     fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<AppName, InstanceId>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

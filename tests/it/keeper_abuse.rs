@@ -162,7 +162,8 @@ async fn three_hundred_apps_at_once() {
     assert_eq!(rig.link.list().await.unwrap().running.len(), 300);
     let kib = status_kib(rig.hello.pid, "RssAnon");
     assert!(kib < 5 * 1024, "{kib} KiB");
-    rig.link.shut_down(true).await.unwrap();
+    let stop_apps = true;
+    rig.link.call(Request::Shutdown { stop_apps }).await.unwrap();
     wait_until("all are gone", || rig.marked().is_empty()).await;
 }
 
@@ -201,7 +202,7 @@ async fn a_keeper_killed_at_any_moment_leaves_nothing_unknown_and_nothing_twice(
             assert!(is_known || result.is_err(), "round {round}: {result:?}");
         }
         for run in list.running {
-            rig.link.kill(&run.instance).await.unwrap();
+            rig.kill_app(&run.instance).await;
             rig.link.exit_of(&run.app, &run.instance).await;
         }
         for exit in list.exits {

@@ -226,7 +226,7 @@ async fn killing_takes_the_whole_tree() {
         )
         .await;
     wait_until("the tree is grown", || rig.marked().len() >= 7).await;
-    rig.link.kill(&spawned.instance).await.unwrap();
+    rig.kill_app(&spawned.instance).await;
     let exit = rig.exit(&spawned).await;
     assert_eq!((exit.how, exit.survivors_count), (ExitHow::Signal(9), 0));
     assert_eq!(rig.marked(), Vec::<i32>::new());
@@ -281,7 +281,7 @@ async fn an_app_whose_tree_was_killed_can_start_again() {
             rig.texts("web").len() == 1 || is_alive(spawned.pid)
         })
         .await;
-        rig.link.kill(&spawned.instance).await.unwrap();
+        rig.kill_app(&spawned.instance).await;
         assert_eq!(rig.exit(&spawned).await.how, ExitHow::Signal(9));
     }
     let spawned = rig.script("web", "exit 4").await;

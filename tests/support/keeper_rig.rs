@@ -128,6 +128,12 @@ impl Rig {
             .unwrap()
     }
 
+    /// Kills its whole tree; the exit stays to be taken.
+    pub async fn kill_app(&self, instance: &InstanceId) {
+        let exit = self.link.stop(instance, libc::SIGKILL, Duration::ZERO).await;
+        assert!(exit.unwrap().is_some());
+    }
+
     pub async fn exit(&self, spawned: &Spawned) -> Exit {
         let exit = self.link.exit_of(&spawned.app, &spawned.instance);
         tokio::time::timeout(PATIENCE, exit)

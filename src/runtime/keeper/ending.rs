@@ -93,18 +93,6 @@ impl Keeper {
         let _ = self.ask(key, signal, Duration::from_millis(record.stop_grace_ms));
     }
 
-    /// Kills a run's whole tree now.
-    pub(super) fn kill(&mut self, instance: &InstanceId) -> Result<(), Refusal> {
-        let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
-        if let Some(run) = self.apps.run_mut(key) {
-            run.is_asked = true;
-            run.kill_at = Some(Instant::now());
-        }
-        self.apps.attend(key);
-        self.run_is_due(key, Instant::now());
-        Ok(())
-    }
-
     /// A run's time has come: its grace is over, or its tree wants another look.
     pub(super) fn run_is_due(&mut self, key: Key, now: Instant) {
         let Some(run) = self.apps.run_mut(key) else {

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::frame::CALL_BYTES_MAX;
 use super::protocol::{
-    Capabilities, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, OutputCounters, Refusal, Reply,
-    Request, Spawn, SpawnFault, Spawned, TreeUsage,
+    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Refusal, Reply, Request, Spawn, SpawnFault,
+    Spawned, TreeUsage,
 };
 use super::{KeeperOptions, KeeperProgram};
 use crate::names::{AppName, InstanceId};
@@ -285,15 +285,6 @@ impl KeeperLink {
         let _ = self.commands.send(Command::Acknowledge(instance.clone()));
     }
 
-    /// Kills a run's whole tree now.
-    ///
-    /// # Errors
-    /// When it does not run or the keeper does not answer.
-    pub async fn kill(&self, instance: &InstanceId) -> Result<(), KeeperError> {
-        let instance = instance.clone();
-        self.call(Request::Kill { instance }).await.map(drop)
-    }
-
     /// Sends a run's main process a signal.
     ///
     /// # Errors
@@ -340,28 +331,6 @@ impl KeeperLink {
         }
     }
 
-    /// Gives a running app other limits (all but `open_files`, which only a new start changes). What is not in force.
-    ///
-    /// # Errors
-    /// When they cannot be had and `enforce` is strict, or the keeper does not answer.
-    pub async fn set_limits(
-        &self,
-        instance: &InstanceId,
-        limits: Limits,
-        enforce: Enforce,
-    ) -> Result<Vec<LimitFault>, KeeperError> {
-        let instance = instance.clone();
-        let request = Request::SetLimits {
-            instance,
-            limits,
-            enforce,
-        };
-        match self.call(request).await? {
-            Reply::NotInForce(faults) => Ok(faults),
-            _ => Err(KeeperError::Astray),
-        }
-    }
-
     /// How trees are killed and limits enforced here, for `doctor`.
     ///
     /// # Errors
@@ -381,15 +350,6 @@ impl KeeperLink {
         self.call(Request::Forget { app: app.clone() }).await?;
         self.known.forgotten(app);
         Ok(())
-    }
-
-    /// Ends the keeper; its apps are stopped first, each in its own way, or live on. The link starts another one when
-    /// it is used again.
-    ///
-    /// # Errors
-    /// When the keeper does not answer.
-    pub async fn shut_down(&self, stop_apps: bool) -> Result<(), KeeperError> {
-        self.call(Request::Shutdown { stop_apps }).await.map(drop)
     }
 
     /// Ends the keeper with its apps, each stopped in its own way, and this link with it. Returns when they are gone, or

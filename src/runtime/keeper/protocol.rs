@@ -66,11 +66,6 @@ pub enum Request {
         /// How long it has.
         grace_ms: u64,
     },
-    /// Kill the whole tree now.
-    Kill {
-        /// Which run.
-        instance: InstanceId,
-    },
     /// Send the main process a signal.
     Signal {
         /// Which run.
@@ -95,15 +90,6 @@ pub enum Request {
     Stats {
         /// Which runs; empty: all.
         instances: Vec<InstanceId>,
-    },
-    /// Give a running app other limits.
-    SetLimits {
-        /// Which run.
-        instance: InstanceId,
-        /// The new limits; what is absent becomes unlimited.
-        limits: Limits,
-        /// What to do about limits that cannot be had.
-        enforce: Enforce,
     },
     /// The app is removed: its groups and its output pipe go, and a start of it that still waits is called off. Its data
     /// and logs stay.
@@ -160,8 +146,6 @@ pub enum Reply {
     List(List),
     /// To [`Request::Stats`].
     Stats(Vec<TreeUsage>),
-    /// To [`Request::SetLimits`] under [`Enforce::BestEffort`]: what is not in force.
-    NotInForce(Vec<LimitFault>),
     /// To [`Request::Capabilities`].
     Capabilities(Capabilities),
 }

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 use super::apps::Key;
 use super::ending::{not_running, own_pid};
 use super::protocol::{
-    Call, Capabilities, Enforce, Hello, Limits, List, Message, Refusal, Reply, Request, Role,
-    SPAWNS_IN_A_CALL_MAX, VERSION, VERSION_OLDEST, Waiting,
+    Call, Capabilities, Hello, List, Message, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, VERSION,
+    VERSION_OLDEST, Waiting,
 };
 use super::state::{Ending, Keeper};
 use crate::names::{AppName, InstanceId};
@@ -84,7 +84,6 @@ impl Keeper {
                 self.stop(&instance, signal, Duration::from_millis(grace_ms))?;
                 Ok(Reply::Done)
             }
-            Request::Kill { instance } => self.kill(&instance).map(|()| Reply::Done),
             Request::Signal { instance, signal } => self.signal(&instance, signal),
             Request::List => Ok(self.list(|_| true)),
             Request::Find { app } => Ok(self.list(|one| *one == app)),
@@ -93,11 +92,6 @@ impl Keeper {
                 Ok(Reply::Done)
             }
             Request::Stats { instances } => Ok(Reply::Stats(self.usage(&instances))),
-            Request::SetLimits {
-                instance,
-                limits,
-                enforce,
-            } => self.set_limits(&instance, limits, enforce),
             Request::Forget { app } => self.forget(&app),
             Request::Capabilities => {
                 let (limits, missing) = self.groups.limits();
@@ -128,23 +122,6 @@ impl Keeper {
                 what: "the signal was not sent".into(),
                 errno: error.raw_os_error(),
             })
-    }
-
-    fn set_limits(&mut self, instance: &InstanceId, limits: Limits, enforce: Enforce) -> Answer {
-        let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
-        let Some(slot) = self.apps.slot(key) else {
-            return Err(not_running(instance));
-        };
-        // Whatever an earlier keeper set is lifted as well.
-        let set = slot.limits.as_ref().map_or(Limits::ALL, |(limits, _)| *limits);
-        let (_, faults) = self.groups.prepare(&slot.app, &limits, Some(&set));
-        if let Some(slot) = self.apps.slot_mut(key) {
-            slot.limits = Some((limits, faults.clone()));
-        }
-        if enforce == Enforce::Strict && !faults.is_empty() {
-            return Err(Refusal::Limits { faults });
-        }
-        Ok(Reply::NotInForce(faults))
     }
 
     fn list(&self, is_asked_for: impl Fn(&AppName) -> bool) -> Reply {

@@ -19,15 +19,16 @@ fn hello() -> Call {
 
 #[test]
 fn frames_come_out_as_they_went_in_however_they_are_cut() {
-    let kill = Call {
+    let signal = Call {
         id: 8,
-        request: Request::Kill {
+        request: Request::Signal {
             instance: InstanceId::random(),
+            signal: 9,
         },
     };
     let mut wire = Vec::new();
     write_frame(&hello(), &mut wire).unwrap();
-    write_frame(&kill, &mut wire).unwrap();
+    write_frame(&signal, &mut wire).unwrap();
     for cut in 1..wire.len() {
         let mut buffer = FrameBuffer::default();
         let mut read = Vec::new();
@@ -37,7 +38,7 @@ fn frames_come_out_as_they_went_in_however_they_are_cut() {
                 read.push(call);
             }
         }
-        assert_eq!(read, [hello(), kill.clone()], "cut every {cut} bytes");
+        assert_eq!(read, [hello(), signal.clone()], "cut every {cut} bytes");
     }
 }
 

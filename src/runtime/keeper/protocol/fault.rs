@@ -185,12 +185,6 @@ pub enum Refusal {
         /// Its number.
         signal: i32,
     },
-    /// Limits that were asked for cannot be had here.
-    #[error("cannot enforce {}", join(faults))]
-    Limits {
-        /// Each with its reason.
-        faults: Vec<LimitFault>,
-    },
     /// The kernel refused.
     #[error("{what}: {}", errno_text(*errno))]
     System {

@@ -94,7 +94,7 @@ pub struct Exit {
     pub how: ExitHow,
     /// Whether the kernel killed it because memory ran out.
     pub oom: bool,
-    /// Whether it was asked to end (stop or kill).
+    /// Whether it was asked to end.
     pub asked: bool,
     /// Whether the keeper had to kill the main process.
     pub killed: bool,
