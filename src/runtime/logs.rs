@@ -51,8 +51,6 @@ pub enum RunChoice {
     /// Every run's.
     #[default]
     All,
-    /// This run's.
-    Only(InstanceId),
     /// Those of the run before this one; none: before the one that spoke last.
     Before(Option<InstanceId>),
 }
@@ -80,7 +78,6 @@ impl AppLog {
         let files = self.open_all()?;
         let mark = match &query.run {
             RunChoice::All => None,
-            RunChoice::Only(instance) => Some(mark_of(instance)),
             RunChoice::Before(instance) => match mark_before(&files, instance.as_ref())? {
                 Some(mark) => Some(mark),
                 None => return Ok(LogLines::none()),
@@ -100,19 +97,6 @@ impl AppLog {
             lines.skip_to_last(tail)?;
         }
         Ok(lines)
-    }
-
-    /// The last `count` lines of a run, for people who want to know why it ended.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn last_words(&self, instance: &InstanceId, count: usize) -> io::Result<Vec<LogLine>> {
-        let query = LogQuery {
-            tail: Some(count),
-            since_ms: None,
-            run: RunChoice::Only(instance.clone()),
-        };
-        self.read(&query)?.collect()
     }
 
     /// Follows the log from its present end.

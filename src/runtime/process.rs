@@ -64,17 +64,6 @@ impl ProcessRuntime {
         &self.link
     }
 
-    /// Sends the main process of an app's run a signal (a changed configuration file with `reload: signal`).
-    ///
-    /// # Errors
-    /// When it does not run or the keeper does not answer.
-    pub async fn signal(&self, instance: &InstanceId, signal: i32) -> Result<(), RuntimeError> {
-        self.link
-            .signal(instance, signal)
-            .await
-            .map_err(|error| failed(&error))
-    }
-
     fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<AppName, InstanceId>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,10 +178,9 @@ impl Runtime for ProcessRuntime {
 
     async fn remove(&self, app: &AppName, stop: StopPolicy) -> Result<(), RuntimeError> {
         let list = self.link.find(app).await.map_err(|error| failed(&error))?;
-        for run in &list.running {
-            self.stop(&run.instance, stop)
-                .await
-                .map_err(|error| failed(&error))?;
+        let running = list.running.iter().map(|run| &run.instance);
+        for instance in running.chain(list.waiting.iter().map(|waiting| &waiting.instance)) {
+            self.stop(instance, stop).await.map_err(|error| failed(&error))?;
         }
         Ok(())
     }
@@ -204,6 +192,13 @@ impl Runtime for ProcessRuntime {
 
     async fn adopt(&self, app: &AppName) -> Result<Option<Instance>, RuntimeError> {
         let list = self.link.find(app).await.map_err(|error| failed(&error))?;
+        if list.running.is_empty() && !list.waiting.is_empty() {
+            // Whether it will run is not known yet, so neither answer would be true.
+            return Err(RuntimeError::Unavailable {
+                runtime: NAME.to_owned(),
+                reason: format!("a start of {app} still waits for its turn"),
+            });
+        }
         Ok(self.instances(list).remove(app))
     }
 

@@ -8,7 +8,7 @@ use osier::control::wire;
 use osier::rpc::Procedure;
 use osier::rpc::frames::{ClientFrame, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, ServerFrame};
 use osier::rpc::procedures as calls;
-use osier::runtime::keeper::frame::{FRAME_BYTES_MAX, FrameBuffer, write_frame};
+use osier::runtime::keeper::frame::{FrameBuffer, Framed, write_frame};
 use osier::runtime::keeper::protocol::{Call, Message};
 use osier::runtime::keeper::records::{Record, Recovered};
 use serde::Serialize;
@@ -67,7 +67,7 @@ fn fuzz_control_frames() {
 }
 
 /// Reads `bytes` in pieces, as a socket brings them.
-fn keeper<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
+fn keeper<T: Framed + Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
     let mut buffer = FrameBuffer::default();
     for piece in bytes.chunks(1_000) {
         buffer.extend(piece);
@@ -76,7 +76,7 @@ fn keeper<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
                 Ok(Some(message)) => {
                     let mut written = Vec::new();
                     write_frame(&message, &mut written).unwrap();
-                    assert!(written.len() <= FRAME_BYTES_MAX + 4);
+                    assert!(written.len() <= T::BYTES_MAX + 4);
                     let mut again = FrameBuffer::default();
                     again.extend(&written);
                     assert_eq!(again.next_message::<T>().unwrap(), Some(message));

@@ -77,6 +77,30 @@ async fn a_caller_that_reads_nothing_harms_nobody() {
     assert!(status_kib(rig.hello.pid, "RssAnon") < 16 * 1024);
 }
 
+/// A small call with a large answer, thousands of times in one write.
+#[tokio::test]
+async fn answers_that_are_not_taken_hold_up_the_calls_behind_them() {
+    const EXITS: usize = 30;
+    const CALLS: usize = 5_000;
+    let rig = Rig::start().await;
+    for number in 0..EXITS {
+        rig.run(&format!("app{number}"), &["true"]).await;
+    }
+    while rig.link.list().await.unwrap().exits.len() < EXITS {}
+    let before_kib = status_kib(rig.hello.pid, "VmHWM");
+    let mut slow = Caller::connect(&rig.data_dir).unwrap();
+    slow.say_hello();
+    slow.send_together(std::iter::repeat_n(Request::List, CALLS));
+    // Others are served meanwhile.
+    let spawned = rig.script("web", "exit 0").await;
+    rig.exit(&spawned).await;
+    let grown_kib = status_kib(rig.hello.pid, "VmHWM") - before_kib;
+    assert!(grown_kib < 8 * 1024, "{grown_kib} KiB");
+    for _ in 0..CALLS {
+        assert!(slow.receive().is_some());
+    }
+}
+
 #[tokio::test]
 async fn the_keeper_has_nothing_of_the_daemons() {
     let rig = Rig::start().await;
@@ -138,7 +162,8 @@ async fn three_hundred_apps_at_once() {
     assert_eq!(rig.link.list().await.unwrap().running.len(), 300);
     let kib = status_kib(rig.hello.pid, "RssAnon");
     assert!(kib < 5 * 1024, "{kib} KiB");
-    rig.link.shut_down(true).await.unwrap();
+    let stop_apps = true;
+    rig.link.call(Request::Shutdown { stop_apps }).await.unwrap();
     wait_until("all are gone", || rig.marked().is_empty()).await;
 }
 
@@ -177,7 +202,7 @@ async fn a_keeper_killed_at_any_moment_leaves_nothing_unknown_and_nothing_twice(
             assert!(is_known || result.is_err(), "round {round}: {result:?}");
         }
         for run in list.running {
-            rig.link.kill(&run.instance).await.unwrap();
+            rig.kill_app(&run.instance).await;
             rig.link.exit_of(&run.app, &run.instance).await;
         }
         for exit in list.exits {

@@ -193,7 +193,7 @@ async fn a_number_that_was_given_to_another_names_nobody() {
     // Whether the next keeper came before or after: it is not taken for the app, and what is done to the app's name is
     // not done to it.
     assert_eq!(rig.exit(&web).await.how, ExitHow::Unknown);
-    assert!(rig.link.kill(&web.instance).await.is_err());
+    assert!(rig.link.signal(&web.instance, libc::SIGKILL).await.is_err());
     rig.run("web", &["sleep", "1000"]).await;
     drop(rig);
     assert!(is_alive(stranger.pid()));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use osier::runtime::keeper::link::KeeperError;
-use osier::runtime::keeper::protocol::{ExitHow, SpawnFault, SpawnStep};
+use osier::runtime::keeper::protocol::{ExitHow, LABEL_BYTES_MAX, SpawnFault, SpawnStep};
 
 use crate::keeper_rig::{Rig, TERM, environment_of, is_alive, open_files, status_kib, wait_until};
 
@@ -121,11 +121,14 @@ async fn malformed_starts_are_refused() {
     let rig = Rig::start().await;
     let mut nul = rig.spawn_of("web", &["true"]);
     nul.environment.push(("A".into(), "x\0y".into()));
+    let mut labelled = rig.spawn_of("web", &["true"]);
+    labelled.label = "x".repeat(LABEL_BYTES_MAX + 1);
     for spawn in [
         rig.spawn_of("web", &[]),
         rig.spawn_of("web", &[""]),
         rig.spawn_of("web", &["a\0b"]),
         nul,
+        labelled,
     ] {
         let error = rig.fails(spawn).await;
         assert!(
@@ -223,7 +226,7 @@ async fn killing_takes_the_whole_tree() {
         )
         .await;
     wait_until("the tree is grown", || rig.marked().len() >= 7).await;
-    rig.link.kill(&spawned.instance).await.unwrap();
+    rig.kill_app(&spawned.instance).await;
     let exit = rig.exit(&spawned).await;
     assert_eq!((exit.how, exit.survivors_count), (ExitHow::Signal(9), 0));
     assert_eq!(rig.marked(), Vec::<i32>::new());
@@ -278,7 +281,7 @@ async fn an_app_whose_tree_was_killed_can_start_again() {
             rig.texts("web").len() == 1 || is_alive(spawned.pid)
         })
         .await;
-        rig.link.kill(&spawned.instance).await.unwrap();
+        rig.kill_app(&spawned.instance).await;
         assert_eq!(rig.exit(&spawned).await.how, ExitHow::Signal(9));
     }
     let spawned = rig.script("web", "exit 4").await;

@@ -72,7 +72,7 @@ async fn a_tree_has_no_more_processes_than_it_may() {
     assert!(rig.marked().len() <= 5);
     let usage = rig.link.usage(vec![spawned.instance.clone()]).await.unwrap();
     assert!(usage[0].processes_count <= 5, "{usage:?}");
-    rig.link.kill(&spawned.instance).await.unwrap();
+    rig.kill_app(&spawned.instance).await;
     rig.exit(&spawned).await;
     assert_eq!(rig.marked(), Vec::<i32>::new());
 }
@@ -136,28 +136,6 @@ async fn what_cannot_be_enforced_fails_the_start_or_is_told() {
     let spawned = rig.link.spawn(spawn).await.unwrap();
     assert_eq!(spawned.not_in_force, faults);
     assert_eq!(rig.link.list().await.unwrap().running[0].not_in_force, faults);
-}
-
-#[tokio::test]
-async fn a_running_app_can_be_given_other_limits() {
-    let rig = Rig::start().await;
-    if !can(&rig, "pids").await {
-        return;
-    }
-    let limits = Limits {
-        pids: Some(2),
-        ..Limits::default()
-    };
-    let script =
-        "while ! (sleep 0.01 & sleep 0.01 & wait) 2>/dev/null; do sleep 0.05; done; echo free; sleep 1000";
-    let spawned = rig.link.spawn(limited(&rig, script, limits)).await.unwrap();
-    let none = rig
-        .link
-        .set_limits(&spawned.instance, Limits::default(), Enforce::Strict)
-        .await
-        .unwrap();
-    assert_eq!(none, []);
-    wait_until("it has room", || rig.texts("web").contains(&"free".to_owned())).await;
 }
 
 #[tokio::test]

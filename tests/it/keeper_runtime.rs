@@ -18,7 +18,7 @@ const STOP: StopPolicy = StopPolicy {
     grace: Duration::from_secs(2),
 };
 
-fn runtime(rig: &Rig) -> ProcessRuntime {
+pub fn runtime(rig: &Rig) -> ProcessRuntime {
     let options = ProcessOptions {
         data_dir: rig.data_dir.clone(),
         app_user: None,

@@ -154,7 +154,7 @@ async fn an_ordinary_users_keeper_does_it_without_groups() {
         .script("bomb", "trap '' TERM; while :; do (sleep 5 &); sleep 0.001; done")
         .await;
     wait_until("it forks", || rig.marked().len() > 20).await;
-    rig.link.kill(&bomb.instance).await.unwrap();
+    rig.kill_app(&bomb.instance).await;
     assert_eq!(rig.exit(&bomb).await.survivors_count, 0);
     assert_eq!(rig.marked(), Vec::<i32>::new());
 }

@@ -55,9 +55,11 @@ mod keeper_identity;
 mod keeper_life;
 mod keeper_limits;
 mod keeper_output;
+mod keeper_queue;
 #[path = "../support/keeper_rig.rs"]
 mod keeper_rig;
 mod keeper_runtime;
+mod keeper_silence;
 mod keeper_user;
 #[path = "../support/kill_model.rs"]
 mod kill_model;

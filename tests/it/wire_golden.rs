@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use osier::control::wire;
 use osier::rpc::frames::{ClientFrame, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, ServerFrame};
-use osier::runtime::keeper::frame::{FrameBuffer, write_frame};
+use osier::runtime::keeper::frame::{FrameBuffer, Framed, write_frame};
 use osier::runtime::keeper::protocol::{Call, Message};
 use osier::runtime::keeper::records::Record;
 use osier::runtime::leavings::{KEPT_FOR, Leavings, Moment};
@@ -77,7 +77,7 @@ async fn golden_frames_of_the_control_socket_are_read() {
     );
 }
 
-fn keeper_bytes<T: Serialize>(messages: &[T]) -> Vec<Vec<u8>> {
+fn keeper_bytes<T: Framed + Serialize>(messages: &[T]) -> Vec<Vec<u8>> {
     let bytes = |message: &T| {
         let mut out = Vec::new();
         write_frame(message, &mut out).unwrap();
@@ -86,7 +86,7 @@ fn keeper_bytes<T: Serialize>(messages: &[T]) -> Vec<Vec<u8>> {
     messages.iter().map(bytes).collect()
 }
 
-fn keeper_frames<T: DeserializeOwned + Debug>(bytes: &[u8]) -> Vec<T> {
+fn keeper_frames<T: Framed + DeserializeOwned + Debug>(bytes: &[u8]) -> Vec<T> {
     let mut buffer = FrameBuffer::default();
     buffer.extend(bytes);
     std::iter::from_fn(|| buffer.next_message().unwrap()).collect()

@@ -128,6 +128,12 @@ impl Rig {
             .unwrap()
     }
 
+    /// Kills its whole tree; the exit stays to be taken.
+    pub async fn kill_app(&self, instance: &InstanceId) {
+        let exit = self.link.stop(instance, libc::SIGKILL, Duration::ZERO).await;
+        assert!(exit.unwrap().is_some());
+    }
+
     pub async fn exit(&self, spawned: &Spawned) -> Exit {
         let exit = self.link.exit_of(&spawned.app, &spawned.instance);
         tokio::time::timeout(PATIENCE, exit)
@@ -219,10 +225,17 @@ impl Caller {
     }
 
     pub fn send(&mut self, request: Request) {
-        self.next_id += 1;
+        self.send_together([request]);
+    }
+
+    /// Sends them by one write: the keeper sees to all of them before it turns to anything else.
+    pub fn send_together(&mut self, requests: impl IntoIterator<Item = Request>) {
         let mut wire = Vec::new();
-        let id = self.next_id;
-        write_frame(&Call { id, request }, &mut wire).unwrap();
+        for request in requests {
+            self.next_id += 1;
+            let id = self.next_id;
+            write_frame(&Call { id, request }, &mut wire).unwrap();
+        }
         // A keeper that has just closed the connection is for the reader to notice.
         let _ = self.socket.write_all(&wire);
     }
@@ -239,7 +252,10 @@ impl Caller {
     }
 
     pub fn say_hello(&mut self) -> Option<Hello> {
-        let role = Role::Observer;
+        self.say_hello_as(Role::Observer)
+    }
+
+    pub fn say_hello_as(&mut self, role: Role) -> Option<Hello> {
         self.send(Request::Hello { version: 1, role });
         match self.receive()? {
             Message::Reply {

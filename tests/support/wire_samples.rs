@@ -124,7 +124,6 @@ pub fn keeper_calls() -> Vec<Call> {
             signal: 15,
             grace_ms: 10_000,
         },
-        Request::Kill { instance: instance() },
         Request::Signal {
             instance: instance(),
             signal: 1,
@@ -135,11 +134,6 @@ pub fn keeper_calls() -> Vec<Call> {
         },
         Request::Stats {
             instances: Vec::new(),
-        },
-        Request::SetLimits {
-            instance: instance(),
-            limits: limits(),
-            enforce: Enforce::BestEffort,
         },
         Request::Forget { app: app() },
         Request::Capabilities,
@@ -191,6 +185,7 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
         }],
         exits: vec![exit(ExitHow::Code(1), Some(20)), exit(ExitHow::Unknown, None)],
         exits_lost_count: 1,
+        waiting: Vec::new(),
     };
     let usage = TreeUsage {
         instance: instance(),
@@ -224,7 +219,6 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
         Ok(Reply::Done),
         Ok(Reply::List(list)),
         Ok(Reply::Stats(vec![usage])),
-        Ok(Reply::NotInForce(vec![fault()])),
         Err(Refusal::Version {
             oldest: 1,
             newest: 1,
@@ -235,9 +229,6 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
         Err(Refusal::StillRunning { app: app() }),
         Err(Refusal::TooMany { count: 300, max: 256 }),
         Err(Refusal::NoSuchSignal { signal: 99 }),
-        Err(Refusal::Limits {
-            faults: vec![fault()],
-        }),
         Err(Refusal::System {
             what: "the signal was not sent".into(),
             errno: 1,

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::event::epoll::{self, EventFlags};
 
 use super::apps::Key;
-use super::connection::{Connection, Sent};
+use super::connection::Connection;
 use super::protocol::{Message, Push, Role};
 use super::sockets;
 use super::state::{Ending, Keeper};
@@ -40,28 +40,40 @@ impl Keeper {
         oldest.inspect(|key| self.close(*key)).is_some()
     }
 
-    /// Reads what a caller sent, and carries it out.
+    /// Carries out what a caller asks, as far as it takes the answers: first the calls that were held up, then what it
+    /// sent since.
     pub(super) fn take_calls(&mut self, key: Key) {
-        let Some(connection) = self.connections.get_mut(&key) else {
-            return;
-        };
-        let is_open = connection.fill(&mut self.read_buffer);
-        loop {
+        let mut is_open = None;
+        while self.may_ask(key) {
             let Some(connection) = self.connections.get_mut(&key) else {
                 return;
             };
             match connection.next_call() {
                 Ok(Some(call)) => self.answer(key, call),
-                Ok(None) => break,
+                Ok(None) => match is_open {
+                    None => is_open = Some(connection.fill(&mut self.read_buffer)),
+                    Some(true) => return,
+                    Some(false) => return self.close(key),
+                },
                 Err(error) => {
                     super::log(format_args!("a connection is closed: {error}"));
                     return self.close(key);
                 }
             }
         }
-        if !is_open {
-            self.close(key);
+    }
+
+    /// Whether this caller's next call may be taken. If not, it comes up again when there is room for answers.
+    fn may_ask(&mut self, key: Key) -> bool {
+        let is_full = |keeper: &Self| keeper.connections.get(&key).is_some_and(Connection::is_full);
+        if is_full(self) {
+            self.flush();
         }
+        let is_held_up = is_full(self);
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.is_held_up = is_held_up;
+        }
+        !is_held_up
     }
 
     fn close(&mut self, key: Key) {
@@ -107,28 +119,17 @@ impl Keeper {
     pub(super) fn flush(&mut self) {
         let mut broken = Vec::new();
         for (key, connection) in &mut self.connections {
-            if !connection.has_unsent() && !connection.waits_for_room {
+            if connection.has_unsent() && !connection.send() {
+                broken.push(*key);
                 continue;
             }
-            let waits = match connection.send() {
-                Sent::All => false,
-                Sent::Part => true,
-                Sent::Broken => {
-                    broken.push(*key);
-                    continue;
-                }
-            };
-            if waits != connection.waits_for_room {
-                let flags = if waits {
-                    EventFlags::IN | EventFlags::OUT
-                } else {
-                    EventFlags::IN
-                };
+            let wants = connection.wants();
+            if wants != connection.watched_for {
                 let data = Source::Connection(*key).data();
-                if epoll::modify(&self.epoll, connection.socket(), data, flags).is_err() {
+                if epoll::modify(&self.epoll, connection.socket(), data, wants).is_err() {
                     broken.push(*key);
                 }
-                connection.waits_for_room = waits;
+                connection.watched_for = wants;
             }
         }
         for key in broken {

@@ -144,10 +144,7 @@ impl Groups {
         groups: &mut AppGroups,
     ) -> Result<(), LimitFault> {
         let wanted = controller.is_limited(limits);
-        let fault = |why: String| LimitFault {
-            limit: controller.limit().to_owned(),
-            why,
-        };
+        let fault = |why: String| LimitFault::new(controller.limit(), why);
         let Some((version, base)) = self.hierarchies.place_of(controller) else {
             return if wanted {
                 Err(self.hierarchies.missing(controller))

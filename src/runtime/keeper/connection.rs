@@ -2,13 +2,16 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
-use super::frame::{FrameBuffer, FrameError, write_frame};
-use super::protocol::{Call, Message, Role};
+use super::frame::{FrameBuffer, FrameError, MESSAGE_BYTES_MAX, write_frame};
+use super::protocol::{Call, Message, Refusal, Role};
 
-/// A caller that reads nothing while this much waits for it is cut off; exits are remembered for the next.
-const UNSENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A caller for whom more than this waits is cut off; exits are remembered for the next. The longest answer, and pushes.
+const UNSENT_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 4 * 1024 * 1024;
+/// While this much waits for a caller, no more of its calls are taken: a small call may have a large answer.
+const UNTAKEN_BYTES_MAX: usize = 256 * 1024;
 /// Reads in one turn, so that no caller keeps the others waiting.
 const READS_IN_A_TURN_MAX: usize = 8;
 const KEPT_BYTES_MAX: usize = 16 * 1024;
@@ -20,21 +23,14 @@ pub struct Connection {
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
     sent: usize,
+    /// Nothing more can be said to it.
+    is_lost: bool,
     /// Who it is, once it said hello.
     pub role: Option<Role>,
-    /// Whether the loop waits for room to send.
-    pub waits_for_room: bool,
-}
-
-/// What became of sending.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// All of it.
-    All,
-    /// The socket is full.
-    Part,
-    /// The caller is gone, or reads nothing.
-    Broken,
+    /// Some of its calls wait until it has taken the answers to those before.
+    pub is_held_up: bool,
+    /// What the loop waits for.
+    pub watched_for: EventFlags,
 }
 
 impl Connection {
@@ -46,8 +42,10 @@ impl Connection {
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
             sent: 0,
+            is_lost: false,
             role: None,
-            waits_for_room: false,
+            is_held_up: false,
+            watched_for: EventFlags::IN,
         }
     }
 
@@ -86,30 +84,89 @@ impl Connection {
 
     /// Queues `message`; [`Self::send`] sends it.
     pub fn queue(&mut self, message: &Message) {
-        // A message too long for a frame (a list of very many apps) is better missed than torn: the caller times out.
-        let _ = write_frame(message, &mut self.outgoing);
+        if self.is_lost {
+            return;
+        }
+        let said = write_frame(message, &mut self.outgoing);
+        let said = match (said, message) {
+            (Err(_), Message::Reply { id, .. }) => write_frame(&too_long(*id), &mut self.outgoing),
+            (said, _) => said,
+        };
+        // A daemon that missed a push would wait for ever; one that comes again is told everything.
+        if said.is_err() || self.unsent_bytes() > UNSENT_BYTES_MAX {
+            self.is_lost = true;
+            self.outgoing = Vec::new();
+            self.sent = 0;
+        }
     }
 
-    /// Whether anything waits to be sent.
+    /// Whether there is anything to send, or to cut off.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.sent < self.outgoing.len()
+        self.unsent_bytes() > 0 || self.is_lost
     }
 
-    /// Sends what the socket takes.
-    pub fn send(&mut self) -> Sent {
+    /// Whether so much waits for the caller that no call of its is to be taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.unsent_bytes() > UNTAKEN_BYTES_MAX || self.is_lost
+    }
+
+    /// What the loop is to wait for. One that is held up is not read: it comes up again once there is room to send.
+    #[must_use]
+    pub fn wants(&self) -> EventFlags {
+        match (self.is_held_up, self.has_unsent()) {
+            (true, _) => EventFlags::OUT,
+            (false, true) => EventFlags::IN | EventFlags::OUT,
+            (false, false) => EventFlags::IN,
+        }
+    }
+
+    fn unsent_bytes(&self) -> usize {
+        self.outgoing.len() - self.sent
+    }
+
+    /// Sends what the socket takes. False when the caller is gone, or takes nothing.
+    pub fn send(&mut self) -> bool {
+        if self.is_lost {
+            return false;
+        }
         while let Some(rest) = self.outgoing.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match rustix::io::write(&self.socket, rest) {
                 Ok(count) => self.sent += count,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if rest.len() > UNSENT_BYTES_MAX => return Sent::Broken,
-                Err(Errno::AGAIN) => return Sent::Part,
-                Err(_) => return Sent::Broken,
+                Err(Errno::AGAIN) => {
+                    self.let_go_of_sent();
+                    return true;
+                }
+                Err(_) => return false,
             }
         }
         self.outgoing.clear();
         self.outgoing.shrink_to(KEPT_BYTES_MAX);
         self.sent = 0;
-        Sent::All
+        true
+    }
+
+    /// What was sent takes no more room than what was not, however long the caller lags behind.
+    fn let_go_of_sent(&mut self) {
+        if self.sent > self.outgoing.len() / 2 {
+            self.outgoing.drain(..self.sent);
+            self.sent = 0;
+        }
     }
 }
+
+/// The answer in the place of one that does not fit into a frame.
+fn too_long(id: u64) -> Message {
+    Message::Reply {
+        id,
+        result: Err(Refusal::System {
+            what: "the answer is too long".into(),
+            errno: Errno::MSGSIZE.raw_os_error(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::apps::{Ended, Key, Run};
 use super::proc;
-use super::protocol::{Exit, ExitHow, Push, Refusal};
+use super::protocol::{Exit, ExitHow, Push, Refusal, Spawn, SpawnFault, SpawnStep};
 use super::records::Record;
 use super::spawn::{self, Reaped};
 use super::state::{EXITS_KEPT_MAX, Keeper, epoch_ms};
@@ -26,15 +26,39 @@ const LOOK_EVERY_MAX: Duration = Duration::from_millis(100);
 const SEEING_OFF_MAX: Duration = Duration::from_secs(10);
 
 impl Keeper {
-    /// Asks a run to end, and kills it after `grace`. Asked again, the shorter grace counts.
+    /// Asks a run to end, and kills it after `grace`. Asked again, the shorter grace counts. One that waits for its turn
+    /// does not run, and will not.
     pub(super) fn stop(
         &mut self,
         instance: &InstanceId,
         signal: Signal,
         grace: Duration,
     ) -> Result<(), Refusal> {
-        let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
+        let Some(key) = self.apps.find(instance) else {
+            self.call_off(|spawn| spawn.instance == *instance);
+            return Err(not_running(instance));
+        };
         self.ask(key, signal, grace)
+    }
+
+    /// Takes starts that wait for their turn out of the queue. Whoever asked for one may have given it up long ago: begun
+    /// later it would be nobody's.
+    pub(super) fn call_off(&mut self, is_meant: impl Fn(&Spawn) -> bool) {
+        while let Some(at) = self.waiting_spawns.iter().position(&is_meant) {
+            let Some(spawn) = self.waiting_spawns.remove(at) else {
+                return;
+            };
+            let fault = SpawnFault::System {
+                step: SpawnStep::Fork,
+                path: spawn.app.to_string(),
+                errno: Errno::CANCELED.raw_os_error(),
+            };
+            self.push(Push::SpawnFailed {
+                app: spawn.app,
+                instance: spawn.instance,
+                fault,
+            });
+        }
     }
 
     fn ask(&mut self, key: Key, signal: Signal, grace: Duration) -> Result<(), Refusal> {
@@ -67,18 +91,6 @@ impl Keeper {
         };
         let signal = Signal::from_named_raw(record.stop_signal).unwrap_or(Signal::TERM);
         let _ = self.ask(key, signal, Duration::from_millis(record.stop_grace_ms));
-    }
-
-    /// Kills a run's whole tree now.
-    pub(super) fn kill(&mut self, instance: &InstanceId) -> Result<(), Refusal> {
-        let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
-        if let Some(run) = self.apps.run_mut(key) {
-            run.is_asked = true;
-            run.kill_at = Some(Instant::now());
-        }
-        self.apps.attend(key);
-        self.run_is_due(key, Instant::now());
-        Ok(())
     }
 
     /// A run's time has come: its grace is over, or its tree wants another look.

@@ -7,10 +7,28 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::protocol::{Call, Message};
 use crate::messagepack;
 
-/// The longest frame: the list of 10,000 apps has some 2.5 MB.
-pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What may stand in a frame of its own.
+pub trait Framed {
+    /// The longest frame.
+    const BYTES_MAX: usize;
+}
+
+impl Framed for Call {
+    const BYTES_MAX: usize = CALL_BYTES_MAX;
+}
+
+impl Framed for Message {
+    const BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+}
+
+/// The longest call: the keeper holds no more of a caller's unread bytes.
+pub const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest answer: the list of 10,000 apps has some 3 MB, and five times that if every text in it is as long as it
+/// may be.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What a buffer keeps allocated between frames.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 const LENGTH_BYTES: usize = 4;
@@ -18,11 +36,13 @@ const LENGTH_BYTES: usize = 4;
 /// Why bytes are no frame, or a value is none.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Longer than [`FRAME_BYTES_MAX`].
-    #[error("a frame of {bytes} bytes; {FRAME_BYTES_MAX} are allowed")]
+    /// Longer than [`Framed::BYTES_MAX`].
+    #[error("a frame of {bytes} bytes; {max} are allowed")]
     TooLong {
         /// Its length.
         bytes: usize,
+        /// How long it may be.
+        max: usize,
     },
     /// Not MessagePack, not the expected shape, or nested too deep.
     #[error("a frame that cannot be read: {why}")]
@@ -42,8 +62,8 @@ pub enum FrameError {
 ///
 /// # Errors
 /// When the message is too long or cannot be written.
-pub fn write_frame<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameError> {
-    let begin = out.len();
+pub fn write_frame<T: Framed + Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameError> {
+    let (begin, max) = (out.len(), T::BYTES_MAX);
     out.extend_from_slice(&[0; LENGTH_BYTES]);
     let written = messagepack::encode(message, out);
     let bytes = out.len() - begin - LENGTH_BYTES;
@@ -51,7 +71,7 @@ pub fn write_frame<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), F
         Err(error) => Err(FrameError::Unwritable {
             why: error.to_string(),
         }),
-        Ok(()) if bytes > FRAME_BYTES_MAX => Err(FrameError::TooLong { bytes }),
+        Ok(()) if bytes > max => Err(FrameError::TooLong { bytes, max }),
         Ok(()) => Ok(()),
     };
     match (result, u32::try_from(bytes)) {
@@ -63,7 +83,7 @@ pub fn write_frame<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), F
         }
         (result, _) => {
             out.truncate(begin);
-            result.and(Err(FrameError::TooLong { bytes }))
+            result.and(Err(FrameError::TooLong { bytes, max }))
         }
     }
 }
@@ -89,15 +109,16 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// When the frame is too long or malformed; the connection is of no use any more.
-    pub fn next_message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn next_message<T: Framed + DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let unread = self.bytes.get(self.read_to..).unwrap_or_default();
         let Some((head, rest)) = unread.split_first_chunk::<LENGTH_BYTES>() else {
             self.let_go();
             return Ok(None);
         };
         let bytes = u32::from_be_bytes(*head) as usize;
-        if bytes > FRAME_BYTES_MAX {
-            return Err(FrameError::TooLong { bytes });
+        if bytes > T::BYTES_MAX {
+            let max = T::BYTES_MAX;
+            return Err(FrameError::TooLong { bytes, max });
         }
         let Some(body) = rest.get(..bytes) else {
             return Ok(None);

@@ -13,7 +13,7 @@ use super::apps::{Key, Run, Wanted};
 use super::cgroup::Entrance;
 use super::output::Output;
 use super::proc::ProcStat;
-use super::protocol::{Enforce, Push, Spawn, SpawnFault, SpawnStep, Spawned};
+use super::protocol::{Enforce, LABEL_BYTES_MAX, Push, Spawn, SpawnFault, SpawnStep, Spawned};
 use super::records::{Record, StartRecord};
 use super::spawn::{self, Born, Handover, Program};
 use super::state::{Keeper, epoch_ms};
@@ -89,6 +89,11 @@ impl Keeper {
             return Err(SpawnFault::AlreadyRunning {
                 instance: run.instance().clone(),
                 pid: run.pid().unsigned_abs(),
+            });
+        }
+        if spawn.label.len() > LABEL_BYTES_MAX {
+            return Err(SpawnFault::Malformed {
+                why: format!("its label is longer than {LABEL_BYTES_MAX} bytes"),
             });
         }
         let (program, wanted) = self.program(spawn)?;

@@ -1,7 +1,7 @@
 //! The daemon's end of the keeper's socket.
 //!
 //! A [`KeeperLink`] is a handle to one task that owns the connection. The task starts a keeper where none answers,
-//! connects again by itself when the connection ends, and then sends what was not answered once more: every request may
+//! connects again by itself when the connection ends or the keeper falls silent, and then sends what was not answered once more: every request may
 //! be repeated. Spawns that are issued in the same moment travel in one frame. An exit is acknowledged to the keeper
 //! when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
 
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::frame::FRAME_BYTES_MAX;
+use super::frame::CALL_BYTES_MAX;
 use super::protocol::{
-    Capabilities, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, OutputCounters, Refusal, Reply,
-    Request, Spawn, SpawnFault, Spawned, TreeUsage,
+    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Refusal, Reply, Request, Spawn, SpawnFault,
+    Spawned, TreeUsage,
 };
 use super::{KeeperOptions, KeeperProgram};
 use crate::names::{AppName, InstanceId};
@@ -22,6 +22,7 @@ mod exits;
 mod known;
 mod start;
 mod task;
+mod wire;
 
 use exits::Exits;
 use known::Known;
@@ -122,6 +123,17 @@ enum Command {
     Finish,
 }
 
+impl Command {
+    /// Whether somebody still waits for what comes of it, or must not wait for it to be done.
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Call { reply, .. } => !reply.is_closed(),
+            Self::Spawn { fate, .. } => !fate.is_closed(),
+            Self::Acknowledge(_) | Self::Finish => true,
+        }
+    }
+}
+
 impl KeeperLink {
     /// Opens the link and returns at once; the task connects, starting a keeper if need be. Needs a tokio runtime.
     #[must_use]
@@ -188,7 +200,7 @@ impl KeeperLink {
     /// # Errors
     /// When it cannot be started, or the keeper does not answer within 15 s.
     pub async fn spawn(&self, spawn: Spawn) -> Result<Spawned, KeeperError> {
-        if task::size_of_spawn(&spawn) > FRAME_BYTES_MAX / 2 {
+        if task::size_of_spawn(&spawn) > CALL_BYTES_MAX / 2 {
             let why = "its command and environment are longer than 2 MiB".into();
             return Err(SpawnFault::Malformed { why }.into());
         }
@@ -273,15 +285,6 @@ impl KeeperLink {
         let _ = self.commands.send(Command::Acknowledge(instance.clone()));
     }
 
-    /// Kills a run's whole tree now.
-    ///
-    /// # Errors
-    /// When it does not run or the keeper does not answer.
-    pub async fn kill(&self, instance: &InstanceId) -> Result<(), KeeperError> {
-        let instance = instance.clone();
-        self.call(Request::Kill { instance }).await.map(drop)
-    }
-
     /// Sends a run's main process a signal.
     ///
     /// # Errors
@@ -328,28 +331,6 @@ impl KeeperLink {
         }
     }
 
-    /// Gives a running app other limits (all but `open_files`, which only a new start changes). What is not in force.
-    ///
-    /// # Errors
-    /// When they cannot be had and `enforce` is strict, or the keeper does not answer.
-    pub async fn set_limits(
-        &self,
-        instance: &InstanceId,
-        limits: Limits,
-        enforce: Enforce,
-    ) -> Result<Vec<LimitFault>, KeeperError> {
-        let instance = instance.clone();
-        let request = Request::SetLimits {
-            instance,
-            limits,
-            enforce,
-        };
-        match self.call(request).await? {
-            Reply::NotInForce(faults) => Ok(faults),
-            _ => Err(KeeperError::Astray),
-        }
-    }
-
     /// How trees are killed and limits enforced here, for `doctor`.
     ///
     /// # Errors
@@ -369,15 +350,6 @@ impl KeeperLink {
         self.call(Request::Forget { app: app.clone() }).await?;
         self.known.forgotten(app);
         Ok(())
-    }
-
-    /// Ends the keeper; its apps are stopped first, each in its own way, or live on. The link starts another one when
-    /// it is used again.
-    ///
-    /// # Errors
-    /// When the keeper does not answer.
-    pub async fn shut_down(&self, stop_apps: bool) -> Result<(), KeeperError> {
-        self.call(Request::Shutdown { stop_apps }).await.map(drop)
     }
 
     /// Ends the keeper with its apps, each stopped in its own way, and this link with it. Returns when they are gone, or

@@ -18,9 +18,13 @@ mod fault;
 mod report;
 mod start;
 
+#[cfg(test)]
+pub(in crate::runtime::keeper) use fault::FAULT_WHY_BYTES_MAX;
 pub use fault::{LimitFault, Refusal, SpawnFault, SpawnStep, errno_text};
-pub use report::{Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage};
-pub use start::{Enforce, Limits, LogLimits, Spawn, Spawned, User};
+pub use report::{
+    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage, Waiting,
+};
+pub use start::{Enforce, LABEL_BYTES_MAX, Limits, LogLimits, Spawn, Spawned, User};
 
 /// The version that this keeper and this daemon speak.
 pub const VERSION: u32 = 1;
@@ -52,7 +56,8 @@ pub enum Request {
         /// At most [`SPAWNS_IN_A_CALL_MAX`].
         spawns: Vec<Spawn>,
     },
-    /// Ask the main process to end, and kill the whole tree after the grace. [`Push::Exited`] tells the end.
+    /// Ask the main process to end, and kill the whole tree after the grace. [`Push::Exited`] tells the end. A start that
+    /// still waits for its turn is called off: that one never runs, and [`Push::SpawnFailed`] says so.
     Stop {
         /// Which run.
         instance: InstanceId,
@@ -61,11 +66,6 @@ pub enum Request {
         /// How long it has.
         grace_ms: u64,
     },
-    /// Kill the whole tree now.
-    Kill {
-        /// Which run.
-        instance: InstanceId,
-    },
     /// Send the main process a signal.
     Signal {
         /// Which run.
@@ -73,7 +73,8 @@ pub enum Request {
         /// By number.
         signal: i32,
     },
-    /// Everything that runs and every exit that nobody acknowledged. Answered by [`Reply::List`].
+    /// Everything that runs, every start that waits and every exit that nobody acknowledged. Answered by
+    /// [`Reply::List`].
     List,
     /// As [`Request::List`], of one app alone.
     Find {
@@ -90,16 +91,8 @@ pub enum Request {
         /// Which runs; empty: all.
         instances: Vec<InstanceId>,
     },
-    /// Give a running app other limits.
-    SetLimits {
-        /// Which run.
-        instance: InstanceId,
-        /// The new limits; what is absent becomes unlimited.
-        limits: Limits,
-        /// What to do about limits that cannot be had.
-        enforce: Enforce,
-    },
-    /// The app is removed: its groups and its output pipe go. Its data and logs stay.
+    /// The app is removed: its groups and its output pipe go, and a start of it that still waits is called off. Its data
+    /// and logs stay.
     Forget {
         /// Which app; it must not run.
         app: AppName,
@@ -153,8 +146,6 @@ pub enum Reply {
     List(List),
     /// To [`Request::Stats`].
     Stats(Vec<TreeUsage>),
-    /// To [`Request::SetLimits`] under [`Enforce::BestEffort`]: what is not in force.
-    NotInForce(Vec<LimitFault>),
     /// To [`Request::Capabilities`].
     Capabilities(Capabilities),
 }

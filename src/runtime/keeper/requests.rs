@@ -7,14 +7,14 @@ use rustix::process::Signal;
 use super::apps::Key;
 use super::ending::{not_running, own_pid};
 use super::protocol::{
-    Call, Capabilities, Enforce, Hello, Limits, List, Message, Refusal, Reply, Request, Role,
-    SPAWNS_IN_A_CALL_MAX, VERSION, VERSION_OLDEST,
+    Call, Capabilities, Hello, List, Message, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, VERSION,
+    VERSION_OLDEST, Waiting,
 };
 use super::state::{Ending, Keeper};
 use crate::names::{AppName, InstanceId};
 
 /// Starts that wait for their turn: those of the largest node (10,000 apps), with room to spare.
-const WAITING_SPAWNS_MAX: usize = 16_384;
+pub(super) const WAITING_SPAWNS_MAX: usize = 16_384;
 
 type Answer = Result<Reply, Refusal>;
 
@@ -84,7 +84,6 @@ impl Keeper {
                 self.stop(&instance, signal, Duration::from_millis(grace_ms))?;
                 Ok(Reply::Done)
             }
-            Request::Kill { instance } => self.kill(&instance).map(|()| Reply::Done),
             Request::Signal { instance, signal } => self.signal(&instance, signal),
             Request::List => Ok(self.list(|_| true)),
             Request::Find { app } => Ok(self.list(|one| *one == app)),
@@ -93,11 +92,6 @@ impl Keeper {
                 Ok(Reply::Done)
             }
             Request::Stats { instances } => Ok(Reply::Stats(self.usage(&instances))),
-            Request::SetLimits {
-                instance,
-                limits,
-                enforce,
-            } => self.set_limits(&instance, limits, enforce),
             Request::Forget { app } => self.forget(&app),
             Request::Capabilities => {
                 let (limits, missing) = self.groups.limits();
@@ -130,29 +124,21 @@ impl Keeper {
             })
     }
 
-    fn set_limits(&mut self, instance: &InstanceId, limits: Limits, enforce: Enforce) -> Answer {
-        let key = self.apps.find(instance).ok_or_else(|| not_running(instance))?;
-        let Some(slot) = self.apps.slot(key) else {
-            return Err(not_running(instance));
-        };
-        // Whatever an earlier keeper set is lifted as well.
-        let set = slot.limits.as_ref().map_or(Limits::ALL, |(limits, _)| *limits);
-        let (_, faults) = self.groups.prepare(&slot.app, &limits, Some(&set));
-        if let Some(slot) = self.apps.slot_mut(key) {
-            slot.limits = Some((limits, faults.clone()));
-        }
-        if enforce == Enforce::Strict && !faults.is_empty() {
-            return Err(Refusal::Limits { faults });
-        }
-        Ok(Reply::NotInForce(faults))
-    }
-
     fn list(&self, is_asked_for: impl Fn(&AppName) -> bool) -> Reply {
         let exits = self.exits.iter().filter(|exit| is_asked_for(&exit.app));
+        let waiting = self
+            .waiting_spawns
+            .iter()
+            .filter(|spawn| is_asked_for(&spawn.app));
+        let waiting = waiting.map(|spawn| Waiting {
+            app: spawn.app.clone(),
+            instance: spawn.instance.clone(),
+        });
         Reply::List(List {
             running: self.apps.list(&is_asked_for),
             exits: exits.cloned().collect(),
             exits_lost_count: self.exits_lost_count,
+            waiting: waiting.collect(),
         })
     }
 
@@ -166,6 +152,7 @@ impl Keeper {
             }
             self.apps.forget(key);
         }
+        self.call_off(|spawn| spawn.app == *app);
         // A keeper before this one may have left both.
         self.groups.remove(app);
         self.remove_pipe(app);

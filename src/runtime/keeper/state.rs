@@ -207,10 +207,7 @@ impl Keeper {
     pub(super) fn open_files_fault(&self, spawn: &Spawn) -> Option<LimitFault> {
         let count = spawn.limits.open_files?;
         let (_, hard) = self.open_files;
-        (count > hard).then(|| LimitFault {
-            limit: "open_files".into(),
-            why: format!("this system allows {hard} at most"),
-        })
+        (count > hard).then(|| LimitFault::new("open_files", format!("this system allows {hard} at most")))
     }
 }
 

@@ -101,14 +101,12 @@ impl Hierarchies {
     /// Says why `controller` cannot be had.
     #[must_use]
     pub fn missing(&self, controller: Controller) -> LimitFault {
-        LimitFault {
-            limit: controller.limit().to_owned(),
-            why: format!(
-                "no control group with the `{}` controller may be used here (run as root, or delegate one: \
-                 `Delegate=yes` in the unit)",
-                controller.name()
-            ),
-        }
+        let why = format!(
+            "no control group with the `{}` controller may be used here (run as root, or delegate one: \
+             `Delegate=yes` in the unit)",
+            controller.name()
+        );
+        LimitFault::new(controller.limit(), why)
     }
 
     /// The groups of the process `pid`, as far as they are an `app`'s of this data directory, whoever made them.

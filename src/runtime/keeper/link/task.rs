@@ -1,16 +1,16 @@
 //! The task that owns the connection.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
+use super::wire::{Lost, Wire};
 use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, start};
 use crate::names::InstanceId;
-use crate::runtime::keeper::frame::{FRAME_BYTES_MAX, FrameBuffer, write_frame};
+use crate::runtime::keeper::frame::CALL_BYTES_MAX;
 use crate::runtime::keeper::protocol::{
     Call, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
     Spawned, VERSION,
@@ -23,7 +23,6 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// Commands taken in one turn.
 const COMMANDS_MAX: usize = 512;
-const READ_BYTES: usize = 64 * 1024;
 
 struct PendingCall {
     request: Request,
@@ -46,31 +45,10 @@ pub struct Task {
     next_id: u64,
     calls: HashMap<u64, PendingCall>,
     spawns: HashMap<InstanceId, PendingSpawn>,
+    /// What came while there was no connection.
+    held: Vec<Command>,
     /// The keeper was told to end for good: after it there is no other.
     is_finishing: bool,
-}
-
-/// A connection and what passes through it.
-struct Wire {
-    stream: UnixStream,
-    incoming: FrameBuffer,
-    outgoing: Vec<u8>,
-    sent: usize,
-    buffer: Vec<u8>,
-}
-
-/// Why a task stops serving a connection.
-enum Lost {
-    /// Every handle is gone.
-    Unwanted,
-    /// The connection is of no use.
-    Broken(String),
-}
-
-impl From<io::Error> for Lost {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error.to_string())
-    }
 }
 
 impl Task {
@@ -91,6 +69,7 @@ impl Task {
             next_id: 0,
             calls: HashMap::new(),
             spawns: HashMap::new(),
+            held: Vec::new(),
             is_finishing: false,
         }
     }
@@ -98,11 +77,16 @@ impl Task {
     /// Connects and serves until the last handle is gone.
     pub async fn run(mut self) {
         let mut wait = RETRY_FIRST;
+        // Kept until there is another: a tied keeper that was only slow must not find itself without a daemon.
+        let mut last = None;
         loop {
             let why = match self.connect().await {
                 Ok(mut wire) => {
                     wait = RETRY_FIRST;
-                    match self.serve(&mut wire).await {
+                    drop(last.take());
+                    let lost = self.serve(&mut wire).await;
+                    last = Some(wire);
+                    match lost {
                         Lost::Unwanted => return,
                         Lost::Broken(why) => why,
                     }
@@ -114,6 +98,7 @@ impl Task {
             if self.is_finishing || self.commands.is_closed() {
                 return;
             }
+            self.hold();
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_MAX);
         }
@@ -127,16 +112,24 @@ impl Task {
         let _ = self.events.try_send(LinkEvent::Disconnected { why });
     }
 
+    /// Takes in what came while there is no connection, but for what was given up since.
+    fn hold(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.held.push(command);
+        }
+        self.held.retain(Command::is_wanted);
+    }
+
+    /// Drops what was given up.
+    fn prune(&mut self) {
+        self.calls.retain(|_, call| !call.reply.is_closed());
+        self.spawns.retain(|_, spawn| !spawn.fate.is_closed());
+    }
+
     /// A connection on which hello and the list have passed.
     async fn connect(&mut self) -> Result<Wire, Lost> {
         let stream = start::connect(&self.options).await?;
-        let mut wire = Wire {
-            stream,
-            incoming: FrameBuffer::default(),
-            outgoing: Vec::new(),
-            sent: 0,
-            buffer: vec![0; READ_BYTES],
-        };
+        let mut wire = Wire::new(stream);
         let role = Role::Daemon;
         let hello = Request::Hello {
             version: VERSION,
@@ -190,24 +183,27 @@ impl Task {
     fn begin(&mut self, wire: &mut Wire, list: &List) -> Result<(), Lost> {
         let mut known: HashSet<&InstanceId> = list.running.iter().map(|run| &run.instance).collect();
         known.extend(self.spawns.keys());
+        known.extend(list.waiting.iter().map(|waiting| &waiting.instance));
         let apps = list.running.iter().map(|run| &run.app);
         let apps = apps.chain(list.exits.iter().map(|exit| &exit.app));
+        let apps = apps.chain(list.waiting.iter().map(|waiting| &waiting.app));
         self.known.listed(apps.cloned());
         for exit in &list.exits {
             self.exits.came(exit.clone());
         }
         self.exits.give_up(|instance| known.contains(instance));
-        self.calls.retain(|_, call| !call.reply.is_closed());
+        self.prune();
         for (_, call) in std::mem::take(&mut self.calls) {
             self.send_call(wire, call)?;
         }
-        self.spawns.retain(|_, spawn| !spawn.fate.is_closed());
         let again: Vec<Spawn> = self
             .spawns
             .values()
             .map(|pending| (*pending.spawn).clone())
             .collect();
         send_spawns(wire, &mut self.next_id, again)?;
+        let held = std::mem::take(&mut self.held);
+        self.send_commands(wire, held.into_iter())?;
         wire.write()?;
         self.shown.send_modify(|state| {
             state.is_connected = true;
@@ -220,6 +216,7 @@ impl Task {
     async fn serve(&mut self, wire: &mut Wire) -> Lost {
         let mut commands = Vec::with_capacity(COMMANDS_MAX);
         loop {
+            let due = wire.answer_due();
             tokio::select! {
                 // Answers first: they let others go on.
                 biased;
@@ -228,6 +225,9 @@ impl Task {
                     if let Err(lost) = taken {
                         return lost;
                     }
+                }
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    return Lost::Broken("the keeper has fallen silent".into());
                 }
                 count = self.commands.recv_many(&mut commands, COMMANDS_MAX) => {
                     if count == 0 {
@@ -280,6 +280,7 @@ impl Task {
         wire: &mut Wire,
         commands: impl Iterator<Item = Command>,
     ) -> Result<(), Lost> {
+        self.prune();
         let mut spawns = Vec::new();
         let mut calls = Vec::new();
         let mut acknowledged = Vec::new();
@@ -337,7 +338,7 @@ fn send_spawns(wire: &mut Wire, next_id: &mut u64, spawns: Vec<Spawn>) -> Result
     let mut bytes = 0;
     for spawn in spawns {
         let size = size_of_spawn(&spawn);
-        if !batch.is_empty() && (batch.len() == SPAWNS_IN_A_CALL_MAX || bytes + size > FRAME_BYTES_MAX / 2) {
+        if !batch.is_empty() && (batch.len() == SPAWNS_IN_A_CALL_MAX || bytes + size > CALL_BYTES_MAX / 2) {
             let request = Request::Spawn {
                 spawns: std::mem::take(&mut batch),
             };
@@ -371,51 +372,5 @@ pub fn size_of_spawn(spawn: &Spawn) -> usize {
     FIXED + command + environment + spawn.working_dir.len()
 }
 
-impl Wire {
-    /// To be sent with the next [`Self::write`].
-    fn queue(&mut self, call: &Call) -> Result<(), Lost> {
-        write_frame(call, &mut self.outgoing).map_err(|error| Lost::Broken(error.to_string()))
-    }
-
-    /// Waits until something came or could be sent. May be dropped at any time.
-    async fn pass(&mut self) -> Result<(), Lost> {
-        let interest = if self.sent < self.outgoing.len() {
-            tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE
-        } else {
-            tokio::io::Interest::READABLE
-        };
-        let ready = self.stream.ready(interest).await?;
-        if ready.is_writable() {
-            self.write()?;
-        }
-        if ready.is_readable() || ready.is_read_closed() {
-            match self.stream.try_read(&mut self.buffer) {
-                Ok(0) => return Err(Lost::Broken("the keeper closed the connection".into())),
-                Ok(count) => self.incoming.extend(self.buffer.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self) -> Result<(), Lost> {
-        while let Some(rest) = self.outgoing.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match self.stream.try_write(rest) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.outgoing.clear();
-        self.outgoing.shrink_to(READ_BYTES);
-        self.sent = 0;
-        Ok(())
-    }
-
-    fn next_message(&mut self) -> Result<Option<Message>, Lost> {
-        self.incoming
-            .next_message()
-            .map_err(|error| Lost::Broken(format!("the keeper speaks otherwise: {error}")))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -118,6 +118,9 @@ impl std::fmt::Display for SpawnStep {
     }
 }
 
+/// The longest [`LimitFault::why`].
+pub(in crate::runtime::keeper) const FAULT_WHY_BYTES_MAX: usize = 200;
+
 /// A limit that cannot be had, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("limits.{limit}: {why}")]
@@ -126,6 +129,17 @@ pub struct LimitFault {
     pub limit: String,
     /// In words.
     pub why: String,
+}
+
+impl LimitFault {
+    /// Of `limit`. A longer `why` is cut: a list holds these of every app.
+    pub(in crate::runtime::keeper) fn new(limit: &str, mut why: String) -> Self {
+        why.truncate(why.floor_char_boundary(FAULT_WHY_BYTES_MAX));
+        Self {
+            limit: limit.to_owned(),
+            why,
+        }
+    }
 }
 
 /// Why a call was not carried out.
@@ -170,12 +184,6 @@ pub enum Refusal {
     NoSuchSignal {
         /// Its number.
         signal: i32,
-    },
-    /// Limits that were asked for cannot be had here.
-    #[error("cannot enforce {}", join(faults))]
-    Limits {
-        /// Each with its reason.
-        faults: Vec<LimitFault>,
     },
     /// The kernel refused.
     #[error("{what}: {}", errno_text(*errno))]

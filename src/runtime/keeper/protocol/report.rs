@@ -31,6 +31,18 @@ pub struct List {
     pub exits: Vec<Exit>,
     /// Ends forgotten unacknowledged because there were too many.
     pub exits_lost_count: u64,
+    /// Starts that wait for their turn. None of them has a process yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
+}
+
+/// A start that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Whose.
+    pub app: AppName,
+    /// The run that it is to become.
+    pub instance: InstanceId,
 }
 
 /// One run.
@@ -82,7 +94,7 @@ pub struct Exit {
     pub how: ExitHow,
     /// Whether the kernel killed it because memory ran out.
     pub oom: bool,
-    /// Whether it was asked to end (stop or kill).
+    /// Whether it was asked to end.
     pub asked: bool,
     /// Whether the keeper had to kill the main process.
     pub killed: bool,

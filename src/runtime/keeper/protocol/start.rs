@@ -36,9 +36,13 @@ pub struct Spawn {
     pub stop_grace_ms: u64,
     /// How large and how many its log files may get.
     pub logs: LogLimits,
-    /// Kept with the run and given back by [`super::Request::List`]: means nothing to the keeper.
+    /// Kept with the run and given back by [`super::Request::List`]: means nothing to the keeper. At most
+    /// [`LABEL_BYTES_MAX`] long.
     pub label: String,
 }
+
+/// The longest [`Spawn::label`]: a list holds that of every app.
+pub const LABEL_BYTES_MAX: usize = 128;
 
 /// Whom a process runs as, by number: names are resolved before the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
