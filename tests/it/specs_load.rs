@@ -231,7 +231,7 @@ fn circles_and_unknown_dependencies_are_errors_of_exactly_those_apps() {
     );
     assert_eq!(
         error(&desired, "me").message,
-        "apps depend on each other in a circle: me -> me (apps/me/app.yaml)"
+        "`depends_on`: `me` depends on itself, so it would never start"
     );
     assert!(
         error(&desired, "late")
@@ -241,6 +241,45 @@ fn circles_and_unknown_dependencies_are_errors_of_exactly_those_apps() {
     assert_eq!(
         error(&desired, "z").message,
         "`depends_on`: there is no app `nope`"
+    );
+}
+
+#[test]
+fn a_spec_with_a_mistake_of_its_own_is_checked_against_the_others_all_the_same() {
+    let wrong = |on: &str| format!("{MINIMAL}comand: [x]\ndepends_on: [{on}]\n");
+    let [unknown, me, x] = ["nosuch", "me", "y"].map(wrong);
+    let y = depending("x");
+    let tree = MemoryTree::of([
+        ("apps/unknown/app.yaml", unknown.as_str()),
+        ("apps/me/app.yaml", &me),
+        ("apps/x/app.yaml", &x),
+        ("apps/y/app.yaml", &y),
+        (
+            "apps/old/app.config",
+            "#{name => old, command => [<<\"x\">>], depends_on => [nosuch]}.",
+        ),
+    ]);
+    let desired = loaded(&tree);
+    let told: Vec<(&str, &str)> = desired
+        .mistakes
+        .iter()
+        .map(|mistake| (mistake.app.as_ref().unwrap().as_str(), mistake.code.as_str()))
+        .collect();
+    let [key, missing] = ["osier::spec::unknown_key", "osier::spec::missing_key"];
+    let [nobody, circle] = ["osier::spec::unknown_dependency", "osier::spec::cycle"];
+    assert_eq!(
+        told,
+        [
+            ("me", key),
+            ("me", circle),
+            ("old", missing),
+            ("old", nobody),
+            ("unknown", key),
+            ("unknown", nobody),
+            ("x", key),
+            ("x", circle),
+            ("y", circle),
+        ]
     );
 }
 
@@ -478,11 +517,17 @@ fn files_beside_a_spec_are_part_of_its_digest_and_must_be_there() {
 #[test]
 fn one_socket_for_two_apps_is_an_error_of_both() {
     let spec = |placement: &str| format!("{MINIMAL}sockets: [\"127.0.0.1:80\"]\nplacement: {placement}\n");
-    let [a, b, c] = [spec("{}"), spec("{}"), spec("{nodes: [other]}")];
+    let [a, b, c, unclear] = [
+        spec("{}"),
+        spec("{}") + "heath: {}\n",
+        spec("{nodes: [other]}"),
+        spec("{nodse: [other]}"),
+    ];
     let tree = MemoryTree::of([
         ("apps/a/app.yaml", a.as_str()),
         ("apps/b/app.yaml", &b),
         ("apps/c/app.yaml", &c),
+        ("apps/unclear/app.yaml", &unclear),
     ]);
     let facts = NodeFacts {
         capabilities: Capabilities::ALL,
@@ -491,7 +536,12 @@ fn one_socket_for_two_apps_is_an_error_of_both() {
     let desired = load(&tree, "apps", &facts, &mut SpecCache::default()).unwrap();
     assert_eq!(
         desired.invalid.keys().map(AppName::as_str).collect::<Vec<_>>(),
-        ["a", "b"]
+        ["a", "b", "unclear"]
+    );
+    assert_eq!(
+        error(&desired, "unclear").code,
+        "osier::spec::unknown_key",
+        "where it would run is not known"
     );
     assert_eq!(
         error(&desired, "a").message,
