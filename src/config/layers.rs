@@ -139,6 +139,7 @@ fn read_file<'a>(
     for error in errors {
         mistakes.push(SpecError {
             message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+            help: "check quotes, `=` and brackets on this line".to_owned(),
             ..source.mistake(Some(error.span().unwrap_or(0..0)), codes::SYNTAX)
         });
     }
