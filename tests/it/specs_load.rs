@@ -317,6 +317,33 @@ fn placement_wants_the_name_and_the_labels() {
 }
 
 #[test]
+fn for_no_node_in_particular_a_dependency_that_some_node_may_lack_is_warned_of() {
+    let spec = |placement: &str, on: &str| format!("{MINIMAL}placement: {placement}\ndepends_on: [{on}]\n");
+    let [db, wide, narrow, other, edge] = [
+        spec("{nodes: [lab-a, lab-b]}", ""),
+        spec("{}", "db"),
+        spec("{nodes: [lab-b], labels: {role: edge}}", "db"),
+        spec("{nodes: [lab-b, lab-c]}", "db"),
+        spec("{labels: {role: edge}}", "wide"),
+    ];
+    let tree = MemoryTree::of([
+        ("apps/db/app.yaml", db.as_str()),
+        ("apps/wide/app.yaml", &wide),
+        ("apps/narrow/app.yaml", &narrow),
+        ("apps/other/app.yaml", &other),
+        ("apps/edge/app.yaml", &edge),
+    ]);
+    let desired = load(&tree, "apps", &NodeFacts::of_nobody(), &mut SpecCache::default()).unwrap();
+    let warned: Vec<&str> = desired
+        .warnings
+        .iter()
+        .map(|warning| warning.file.as_str())
+        .collect();
+    assert_eq!(warned, ["apps/other/app.yaml", "apps/wide/app.yaml"]);
+    assert!(desired.mistakes.is_empty(), "{:?}", desired.mistakes);
+}
+
+#[test]
 fn an_unchanged_repository_is_not_read_again() {
     let tree = MemoryTree::of([
         ("apps/a/app.yaml", MINIMAL),

@@ -46,9 +46,14 @@ pub(super) fn dependencies(
     specs: &[Named<'_>],
     known: &HashSet<&AppName>,
     elsewhere: &BTreeSet<AppName>,
+    facts: &NodeFacts,
     errors: &mut Vec<SpecError>,
     warnings: &mut Vec<Arc<SpecError>>,
 ) {
+    let by_name: HashMap<&AppName, &FolderOutcome> = specs
+        .iter()
+        .filter_map(|(_, outcome)| outcome.name.as_ref().map(|name| (name, *outcome)))
+        .collect();
     for (_, outcome) in specs {
         for (dependency, spot) in &outcome.depends_on {
             let app = outcome.name.clone();
@@ -59,9 +64,19 @@ pub(super) fn dependencies(
                     None => "add that app, or remove the dependency".to_owned(),
                 };
                 errors.push(spot.clone().error(app, codes::UNKNOWN_DEPENDENCY, message, help));
-            } else if outcome.is_placed_here && elsewhere.contains(dependency) {
-                let message =
-                    format!("`depends_on`: `{dependency}` does not run on this node, so it counts as met");
+                continue;
+            }
+            let lack = if facts.is_known() {
+                (outcome.is_placed_here && elsewhere.contains(dependency))
+                    .then_some("does not run on this node")
+            } else {
+                by_name
+                    .get(dependency)
+                    .filter(|other| may_miss(outcome, other))
+                    .map(|_| "may be missing on a node that runs this app")
+            };
+            if let Some(lack) = lack {
+                let message = format!("`depends_on`: `{dependency}` {lack}, where it counts as met");
                 let help = "place both on the same nodes if the order matters";
                 warnings.push(Arc::new(spot.clone().error(
                     app,
@@ -73,6 +88,20 @@ pub(super) fn dependencies(
         }
     }
     circles(specs, errors);
+}
+
+/// Judged for all nodes: may there be one that runs `dependant` and not `dependency`?
+fn may_miss(dependant: &FolderOutcome, dependency: &FolderOutcome) -> bool {
+    let (Some(here), Some(there)) = (&dependant.placement, &dependency.placement) else {
+        return false;
+    };
+    let are_nodes_covered =
+        there.nodes.is_empty() || (!here.nodes.is_empty() && here.nodes.is_subset(&there.nodes));
+    let are_labels_covered = there
+        .labels
+        .iter()
+        .all(|(key, value)| here.labels.get(key) == Some(value));
+    !(are_nodes_covered && are_labels_covered)
 }
 
 /// What it depends on beside itself: that is the spec's own mistake, told where it is decoded.

@@ -49,7 +49,14 @@ pub(super) fn assemble(
         .map(|(path, outcome)| (&**path, outcome.as_ref()))
         .collect();
     errors.extend(duplicates(outcomes, &claims));
-    across::dependencies(&named, &known, &desired.elsewhere, &mut errors, &mut warnings);
+    across::dependencies(
+        &named,
+        &known,
+        &desired.elsewhere,
+        facts,
+        &mut errors,
+        &mut warnings,
+    );
     across::sockets(&named, facts, &mut errors);
     across::names(&named, &mut warnings);
     if let Some(settings) = settings {
