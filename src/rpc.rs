@@ -9,6 +9,8 @@ pub mod procedures;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::specs::SpecError;
+
 /// One operation that a node offers.
 pub trait Procedure {
     /// The wire name, as in the seed protocol (`bc_gitops.status`).
@@ -30,7 +32,13 @@ pub struct RpcError {
     /// The one next step.
     #[serde(default)]
     pub help: Option<String>,
+    /// The mistakes of a spec, each with its place and its own next step; at most [`MISTAKES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<SpecError>,
 }
+
+/// The most mistakes that travel in one error: more than anybody reads, and surely within a frame.
+pub const MISTAKES_MAX: usize = 200;
 
 impl RpcError {
     /// An error without a next step.
@@ -40,7 +48,16 @@ impl RpcError {
             code,
             message: message.into(),
             help: None,
+            mistakes: Vec::new(),
         }
+    }
+
+    /// The same with the mistakes of a spec.
+    #[must_use]
+    pub fn mistakes(mut self, mistakes: Vec<SpecError>) -> Self {
+        self.mistakes = mistakes;
+        self.mistakes.truncate(MISTAKES_MAX);
+        self
     }
 
     /// The same with a next step.

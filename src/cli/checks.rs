@@ -4,9 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::args::Globals;
-use super::commands::configuration;
 use super::outcome::Trouble;
-use crate::config::{Config, Surroundings};
+use crate::config::{Config, ConfigError, Layers, NodeConfig, Surroundings};
 use crate::git::Tool;
 use crate::rpc::procedures::{Check, CheckState};
 
@@ -20,7 +19,11 @@ const OPEN_FILES_MIN: u64 = 4_096;
 /// own configuration and data, so that those a new one would have are left out.
 pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check> {
     let surroundings = Surroundings::of_this_process();
-    let config = configuration::read(globals.config.as_deref());
+    let layers = Layers::load(surroundings.clone(), globals.config.as_deref(), Vec::new());
+    let node = layers.as_ref().ok().and_then(Layers::node);
+    // Where there is no configuration at all, nobody asks for a daemon here.
+    let is_asked_for = layers.as_ref().map_or(true, Layers::say_something);
+    let config = layers.and_then(|layers| layers.read());
     let needed = config
         .as_ref()
         .ok()
@@ -30,16 +33,14 @@ pub(crate) fn all(globals: &Globals, unanswered: Option<&Trouble>) -> Vec<Check>
         kernel(),
         program(Tool::GIT, &["--version"], needed, "repositories by file://"),
         program(Tool::SSH, &["-V"], needed, "repositories by ssh://"),
-        user(&surroundings, config.as_ref().ok()),
         unwinding(),
         open_files(),
     ];
+    // Of a section that cannot be read the defaults are not what will be used: nothing is said of them.
+    checks.extend(node.as_ref().map(|node| user(&surroundings, node)));
     if unanswered.is_some() {
-        let data_dir = config
-            .as_ref()
-            .map(|config| config.node.data_dir.as_path().to_owned());
-        checks.push(data_folder(&data_dir.unwrap_or_else(|_| surroundings.data_dir())));
-        checks.push(configured(&config));
+        checks.extend(node.map(|node| data_folder(node.data_dir.as_path())));
+        checks.push(configured(&config, is_asked_for));
     }
     checks
 }
@@ -53,13 +54,14 @@ fn daemon(unanswered: Option<&Trouble>) -> Check {
                 "daemon",
                 CheckState::Warning,
                 format!("{}: {places}", trouble.what),
-                Some("start it: `osier daemon`"),
+                trouble.help.as_deref(),
             )
         }
     }
 }
 
-fn configured(config: &Result<Config, crate::config::ConfigError>) -> Check {
+/// One with which a daemon refuses to start is in the way, unless nobody gave any.
+fn configured(config: &Result<Config, ConfigError>, is_asked_for: bool) -> Check {
     match config {
         Ok(config) => Check::new(
             "configuration",
@@ -69,9 +71,14 @@ fn configured(config: &Result<Config, crate::config::ConfigError>) -> Check {
         ),
         Err(error) => {
             let text = error.to_string().replace('\n', "; ");
+            let state = if is_asked_for {
+                CheckState::Bad
+            } else {
+                CheckState::Warning
+            };
             Check::new(
                 "configuration",
-                CheckState::Warning,
+                state,
                 text,
                 Some("see `osier config show --origin`"),
             )
@@ -132,8 +139,8 @@ fn program(tool: Tool, question: &[&str], needed: Option<Tool>, needed_for: &str
     }
 }
 
-fn user(surroundings: &Surroundings, config: Option<&Config>) -> Check {
-    let has_user = config.is_some_and(|config| config.node.app_user.is_some());
+fn user(surroundings: &Surroundings, node: &NodeConfig) -> Check {
+    let has_user = node.app_user.is_some();
     match (surroundings.is_root, has_user) {
         (true, false) => Check::new(
             "app user",

@@ -59,6 +59,17 @@ impl Context {
         }
     }
 
+    /// For commands that print a text for other programs and no data.
+    pub(crate) fn refuse_format(&self) -> Result<(), Trouble> {
+        match self.globals.output {
+            Format::Table | Format::Wide => Ok(()),
+            Format::Json | Format::Jsonl | Format::Yaml | Format::Name => {
+                let what = "this command prints a text and no data, so it has no other format";
+                Err(Trouble::new(what).help("leave -o out"))
+            }
+        }
+    }
+
     /// From here on something goes on when the waiting is interrupted.
     pub(crate) fn on_interrupt(&self, advice: &'static str) {
         self.advice.0.set(Some(advice));

@@ -1,11 +1,13 @@
 //! Finding the daemon: which sockets are tried, in which order, and what is said when nobody answers.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::args::Globals;
 use super::outcome::Trouble;
 use crate::config::{Layers, Surroundings};
 use crate::control::client::{Client, ClientError};
+use crate::runtime::accounts;
 
 /// The socket of the packaged configuration.
 const SYSTEM_SOCKET: &str = "/run/osier/osier.sock";
@@ -97,9 +99,36 @@ fn nobody(tried: &[(Candidate, ClientError)]) -> Trouble {
         };
         format!("{} ({}): {why}", candidate.path.display(), candidate.origin)
     });
+    let place = lines.collect::<Vec<_>>().join("\n");
+    if let Some(owners) = tried
+        .iter()
+        .find_map(|(candidate, error)| barred(candidate, error))
+    {
+        return Trouble::new("you may not ask the daemon")
+            .place(place)
+            .cause(format!("its socket is {owners}"))
+            .help("ask as that user (`sudo osier …`), or let an administrator add you to that group, then log in anew");
+    }
     Trouble::new("no daemon answers")
-        .place(lines.collect::<Vec<_>>().join("\n"))
+        .place(place)
         .help("start one: `osier daemon`; name its socket: `--socket PATH`; or try it out: `osier demo`")
+}
+
+/// Who may open a socket that this user may not; where that cannot be seen, who may enter the nearest folder that can.
+fn barred(candidate: &Candidate, error: &ClientError) -> Option<String> {
+    let ClientError::Connect { source, .. } = error else {
+        return None;
+    };
+    if source.kind() != std::io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    let facts = candidate
+        .path
+        .ancestors()
+        .find_map(|path| path.symlink_metadata().ok())?;
+    let user = accounts::name_of(facts.uid()).unwrap_or_else(|| facts.uid().to_string());
+    let group = accounts::group_name_of(facts.gid()).unwrap_or_else(|| facts.gid().to_string());
+    Some(format!("for the user {user} and the group {group}"))
 }
 
 #[cfg(test)]
@@ -162,6 +191,31 @@ mod tests {
         )
         .unwrap();
         assert_eq!(paths(&Globals::default(), &surroundings)[0], "/data/osier.sock");
+    }
+
+    #[test]
+    fn a_socket_that_one_may_not_open_is_no_daemon_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let tried = |kind: std::io::ErrorKind| {
+            let path = folder.path().join("osier.sock");
+            let error = ClientError::Connect {
+                path: path.clone(),
+                source: kind.into(),
+            };
+            nobody(&[(candidate(&path, "--socket"), error)])
+        };
+        let barred = tried(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(barred.what, "you may not ask the daemon");
+        let me = rustix::process::geteuid().as_raw();
+        let me = accounts::name_of(me).unwrap_or_else(|| me.to_string());
+        let cause = barred.cause.unwrap();
+        assert!(
+            cause.contains(&format!("the user {me} and the group ")),
+            "{cause}"
+        );
+        assert!(!barred.help.unwrap().contains("start one"));
+        assert_eq!(barred.exit, super::super::outcome::Exit::Unable);
+        assert_eq!(tried(std::io::ErrorKind::NotFound).what, "no daemon answers");
     }
 
     #[test]

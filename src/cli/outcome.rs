@@ -211,7 +211,7 @@ impl From<RpcError> for Trouble {
             place: None,
             cause: None,
             help,
-            mistakes: Box::default(),
+            mistakes: error.mistakes.into(),
             exit,
         }
     }

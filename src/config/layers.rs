@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{Found, Given, Reader};
 use super::surroundings::Surroundings;
 use super::values::AbsolutePath;
-use super::{CONFIG_BYTES_MAX, Config, ConfigError, codes, sections};
+use super::{CONFIG_BYTES_MAX, Config, ConfigError, NodeConfig, codes, sections};
 use crate::specs::SpecError;
 use crate::specs::mistake::nearest;
 
@@ -98,6 +98,24 @@ impl Layers {
         reader.optional("node.socket", |reader| reader.data_dir().join("osier.sock"))
     }
 
+    /// Does any layer say anything about a node?
+    #[must_use]
+    pub fn say_something(&self) -> bool {
+        let (reader, mistakes) = self.gather();
+        self.file.is_some() || !reader.origins().is_empty() || !mistakes.is_empty()
+    }
+
+    /// The section `node` alone, for somebody who looks at this machine; none: it has a mistake of its own.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeConfig> {
+        let (mut reader, found) = self.gather();
+        let node = NodeConfig::read(&mut reader)?;
+        // What cannot be told apart from a setting of this section might have been one.
+        let is_right = reader.into_mistakes().is_empty()
+            && found.iter().all(|mistake| !mistake.message.starts_with("`node`"));
+        is_right.then_some(node)
+    }
+
     /// Each setting as the last layer gives it, and the mistakes in finding them.
     fn gather(&self) -> (Reader<'_>, Vec<SpecError>) {
         let known = Known::new(&self.surroundings);
@@ -139,6 +157,7 @@ fn read_file<'a>(
     for error in errors {
         mistakes.push(SpecError {
             message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+            help: "check quotes, `=` and brackets on this line".to_owned(),
             ..source.mistake(Some(error.span().unwrap_or(0..0)), codes::SYNTAX)
         });
     }

@@ -88,19 +88,33 @@ impl<'a> Reader<'a> {
 
     /// The data directory that is in force, for defaults that lie in it.
     pub fn data_dir(&self) -> AbsolutePath {
-        let found = self
-            .found
-            .get("node.data_dir")
-            .and_then(|found| decode(&found.given).ok());
-        found.unwrap_or_else(|| self.default_data_dir())
+        match self.given("node.data_dir") {
+            Some(Ok(path)) => path,
+            Some(Err(_)) | None => self.default_data_dir(),
+        }
+    }
+
+    /// What some layer gives, for checks of several settings; its own mistake is told by whoever takes it.
+    pub fn given<T: DeserializeOwned>(&self, key: &str) -> Option<Result<T, Wrong>> {
+        self.found.get(key).map(|found| decode(&found.given))
+    }
+
+    /// Does some layer give it, be it wrong? An optional setting can be given as nothing.
+    pub fn is_given<T: DeserializeOwned>(&self, key: &str) -> bool {
+        !matches!(self.given::<Option<T>>(key), None | Some(Ok(None)))
     }
 
     /// A setting that has a default.
-    pub fn optional<T: DeserializeOwned>(&mut self, key: &str, default: impl Fn(&Self) -> T) -> T {
-        match self.take(key) {
-            Some(value) => value,
-            None => default(self),
-        }
+    pub fn optional<T: DeserializeOwned + Serialize>(
+        &mut self,
+        key: &str,
+        default: impl Fn(&Self) -> T,
+    ) -> T {
+        let value = self.take(key, |reader| match toml_text(&default(reader)) {
+            Some(usual) => format!("write for example `{usual}`, the default"),
+            None => "correct it, or leave it out: it need not be set".to_owned(),
+        });
+        value.unwrap_or_else(|| default(self))
     }
 
     /// A setting that must be there. Its absence is a mistake.
@@ -114,18 +128,20 @@ impl<'a> Reader<'a> {
                 ..self.source.mistake(None, codes::MISSING_KEY)
             });
         }
-        self.take(key)
+        self.take(key, |_| "correct it: nothing else can stand in for it".to_owned())
     }
 
     /// The value of a setting, if some layer gives it and it is right.
-    fn take<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+    fn take<T: DeserializeOwned>(&mut self, key: &str, fix: impl FnOnce(&Self) -> String) -> Option<T> {
         let found = self.found.get(key)?;
         match decode(&found.given) {
             Ok(value) => Some(value),
             Err(wrong) => {
                 let mistake = self.mistake_at(found, wrong.span, codes::BAD_VALUE);
+                let help = fix(self);
                 self.mistakes.push(SpecError {
                     message: format!("{key}: {}", wrong.message),
+                    help,
                     ..mistake
                 });
                 None
@@ -170,7 +186,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A value that its setting does not take.
-struct Wrong {
+pub(super) struct Wrong {
     message: String,
     /// The part of the file that is meant, where it is smaller than the value.
     span: Option<Range<usize>>,

@@ -323,7 +323,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let console = ConsoleConfig::read(reader);
     let telemetry = TelemetryConfig::read(reader);
     let webhook = WebhookConfig::read(reader);
-    let config = Config {
+    check_combinations(reader);
+    Some(Config {
         node: node?,
         repo: repo?,
         prune: prune?,
@@ -334,17 +335,22 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
         telemetry: telemetry?,
         webhook: webhook?,
         origins: reader.origins(),
-    };
-    check_combinations(&config, reader);
-    Some(config)
+    })
 }
 
-/// What no single setting can be blamed for.
-fn check_combinations(config: &Config, reader: &mut Reader<'_>) {
-    if config.console.tls_cert.is_some() != config.console.tls_key.is_some() {
-        let (given, lacking) = match config.console.tls_cert {
-            Some(_) => ("console.tls_cert", "tls_key"),
-            None => ("console.tls_key", "tls_cert"),
+/// What no single setting can be blamed for. Asked of the layers, not of a configuration: one that lacks something has
+/// these mistakes as well.
+fn check_combinations(reader: &mut Reader<'_>) {
+    let [cert, key] = ["console.tls_cert", "console.tls_key"];
+    let (has_cert, has_key) = (
+        reader.is_given::<AbsolutePath>(cert),
+        reader.is_given::<AbsolutePath>(key),
+    );
+    if has_cert != has_key {
+        let (given, lacking) = if has_cert {
+            (cert, "tls_key")
+        } else {
+            (key, "tls_cert")
         };
         reader.combination(
             given,
@@ -352,7 +358,8 @@ fn check_combinations(config: &Config, reader: &mut Reader<'_>) {
             format!("add `{lacking}`"),
         );
     }
-    if !config.webhook.listen.is_off() && config.webhook.secret_file.is_none() {
+    let listens = matches!(reader.given::<Listen>("webhook.listen"), Some(Ok(listen)) if !listen.is_off());
+    if listens && !reader.is_given::<AbsolutePath>("webhook.secret_file") {
         let why = "a webhook without a secret would let anybody wake this node";
         reader.combination(
             "webhook.listen",
@@ -360,12 +367,13 @@ fn check_combinations(config: &Config, reader: &mut Reader<'_>) {
             "add `secret_file` to [webhook]".to_owned(),
         );
     }
-    if config.repo.verify.mode == VerifyMode::Head {
+    if matches!(reader.given("repo.verify.mode"), Some(Ok(VerifyMode::Head))) {
         let why = "not supported yet: signatures are not verified by this release";
         let fix = "without the setting every commit of the branch is applied";
         reader.combination("repo.verify.mode", why.to_owned(), fix.to_owned());
     }
-    if config.repo.reconcile_interval < RECONCILE_INTERVAL_MIN {
+    if matches!(reader.given::<Span>("repo.reconcile_interval"), Some(Ok(span)) if span < RECONCILE_INTERVAL_MIN)
+    {
         let why = format!("an interval below {RECONCILE_INTERVAL_MIN} would do nothing but poll");
         reader.combination(
             "repo.reconcile_interval",

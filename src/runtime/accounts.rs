@@ -1,4 +1,4 @@
-//! The accounts of `/etc/passwd`: names beside their numbers.
+//! The accounts of `/etc/passwd` and the groups of `/etc/group`: names beside their numbers.
 
 use std::fs;
 
@@ -6,6 +6,23 @@ use std::fs;
 #[must_use]
 pub fn name_of(uid: u32) -> Option<String> {
     name_in(uid, &fs::read_to_string("/etc/passwd").ok()?)
+}
+
+/// The name of a group, where `/etc/group` has one.
+#[must_use]
+pub fn group_name_of(gid: u32) -> Option<String> {
+    group_in(gid, &fs::read_to_string("/etc/group").ok()?)
+}
+
+/// Of lines `name:password:gid:members`.
+fn group_in(gid: u32, group: &str) -> Option<String> {
+    let mut groups = group.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        Some((name, fields.nth(1)?.parse::<u32>().ok()?))
+    });
+    let (name, _) = groups.find(|(_, number)| *number == gid)?;
+    Some(name.to_owned())
 }
 
 fn name_in(uid: u32, passwd: &str) -> Option<String> {
@@ -50,5 +67,8 @@ mod tests {
         assert_eq!(name_in(1001, PASSWD).as_deref(), Some("web"));
         assert_eq!(name_in(0, PASSWD).as_deref(), Some("root"));
         assert_eq!(name_in(4000, PASSWD), None);
+        let groups = "root:x:0:\n# junk\n:::\nosier:x:998:dana,li\n";
+        assert_eq!(group_in(998, groups).as_deref(), Some("osier"));
+        assert_eq!(group_in(4000, groups), None);
     }
 }

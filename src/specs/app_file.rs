@@ -4,7 +4,7 @@ use super::app_spec::{AppSpec, Placement};
 use super::decode::Context;
 use super::desired::SpecError;
 use super::facts::NodeFacts;
-use super::format::{Format, read, read_any, text_of};
+use super::format::{Format, read, read_any, shown_text, text_of};
 use super::layers::resolve;
 use super::mistake::{Mistake, codes};
 use super::node::{Map, Node, Place};
@@ -97,10 +97,7 @@ fn parse_with(
         Ok(text) => text.clone_into(&mut source.text),
         Err(mistake) => {
             if !mistake.at.is_whole() {
-                // Offsets count from behind a byte order mark.
-                source.text = String::from_utf8_lossy(bytes)
-                    .trim_start_matches('\u{feff}')
-                    .to_owned();
+                source.text = shown_text(bytes);
             }
             return Err(fail(&source, &mistake));
         }

@@ -14,6 +14,7 @@ use crate::names::{AppName, SpecDigest, Version};
 mod artefact;
 mod policies;
 
+pub(crate) use artefact::is_sha256;
 pub use artefact::{ConfigFile, Reload, Secret, Sha256, Source};
 pub use policies::{
     Backoff, Health, HealthKind, Restart, RestartPolicy, RestartType, Stop, StopPolicy, Upgrade,

@@ -116,6 +116,7 @@ pub fn decode(root: &Map, top: Place, context: Context<'_>) -> Decoded {
         version.clone().unwrap_or_else(stand_in_version),
     );
     let spec = decoder.rest(&fields, stand_in, &mut places);
+    decoder.check_self_dependency(name.as_ref(), &places.depends_on);
     Decoded {
         spec: (name.is_some() && version.is_some()).then_some(spec),
         name,
@@ -239,6 +240,16 @@ impl Decoder<'_> {
                     .map(|name| (name, item.at))
             })
             .collect()
+    }
+
+    fn check_self_dependency(&mut self, name: Option<&AppName>, depends_on: &[(AppName, Place)]) {
+        for (dependency, at) in depends_on {
+            if Some(dependency) == name {
+                let message =
+                    format!("`depends_on`: `{dependency}` depends on itself, so it would never start");
+                self.mistake(*at, codes::CYCLE, message, "remove this entry");
+            }
+        }
     }
 
     fn check_combinations(&mut self, fields: &Fields<'_>, spec: &AppSpec) {

@@ -60,10 +60,11 @@ pub fn text_of(bytes: &[u8], source: u16) -> Result<&str, Mistake> {
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
+        let start = error.valid_up_to();
         Mistake::new(
-            Place::whole(source),
+            Place::new(source, start, start.saturating_add(1)),
             codes::ENCODING,
-            format!("not UTF-8: byte {} does not belong", error.valid_up_to()),
+            format!("not UTF-8: byte {start} does not belong"),
             "save the file as UTF-8",
         )
     })?;
@@ -79,6 +80,13 @@ pub fn text_of(bytes: &[u8], source: u16) -> Result<&str, Mistake> {
             "remove it; in a quoted string an escape can stand for it",
         )),
     }
+}
+
+/// The text of `bytes` in which the places of [`text_of`]'s mistakes can be shown.
+pub(super) fn shown_text(bytes: &[u8]) -> String {
+    // Offsets count from behind a byte order mark, and up to the first wrong byte they are the same.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub(super) fn too_large(source: u16, bytes: u64) -> Mistake {

@@ -72,13 +72,7 @@ pub fn sentence(event: &EventRecord) -> String {
             fields.text("author")
         ),
         "git.error" => format!("cannot fetch: {}", fields.text("error")),
-        "spec.invalid" => format!(
-            "{}:{}:{}: {}",
-            fields.text("file"),
-            fields.text("line"),
-            fields.text("column"),
-            fields.text("error")
-        ),
+        "spec.invalid" => format!("{}: {}", fields.place(), fields.text("error")),
         "history.refused" => format!(
             "refused {}: it does not descend from the accepted {}",
             fields.short("refused").unwrap_or_default(),
@@ -171,6 +165,18 @@ impl Fields<'_> {
 
     fn text(&self, name: &str) -> String {
         self.value(name).map(words).unwrap_or_default()
+    }
+
+    /// `file:line:column`, as far as they are known: a line of 0 is the whole file.
+    fn place(&self) -> String {
+        let number = |name| {
+            self.value(name)
+                .and_then(Value::as_u64)
+                .filter(|number| *number > 0)
+        };
+        let numbers = [number("line"), number("column")];
+        let numbers = numbers.into_iter().map_while(|number| number);
+        numbers.fold(self.text("file"), |place, number| format!("{place}:{number}"))
     }
 
     /// The first digits of a commit.
@@ -360,6 +366,18 @@ mod tests {
                 "health.changed",
                 json!({"app": "web", "from": "healthy", "to": "unhealthy", "reason": "connection refused"}),
                 "web is unhealthy, was healthy: connection refused",
+                Gravity::Bad,
+            ),
+            (
+                "spec.invalid",
+                json!({"file": "apps/a/app.yaml", "line": 3, "column": 0, "error": "no"}),
+                "apps/a/app.yaml:3: no",
+                Gravity::Bad,
+            ),
+            (
+                "spec.invalid",
+                json!({"file": "apps/link", "line": 0, "column": 0, "error": "no"}),
+                "apps/link: no",
                 Gravity::Bad,
             ),
             (

@@ -140,6 +140,22 @@ fn four_apps_run_and_everything_is_gone_after_each_kind_of_end() {
     }
 }
 
+#[test]
+fn a_demo_that_is_ended_as_soon_as_it_has_made_its_folder_removes_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut child = demo_in(temporary.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until_blocking("the folder is there", || !is_empty(temporary.path()));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let status = found_blocking("the demo ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    assert!(is_empty(temporary.path()));
+}
+
 /// Some other output, so that the demo's own is closed.
 fn spare_output() -> ChildStdout {
     let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();

@@ -217,6 +217,61 @@ fn doctor_works_with_the_daemon_dead() {
 }
 
 #[test]
+fn doctor_answers_no_where_a_daemon_would_refuse_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mine");
+    let with = |more: &str| {
+        let text = format!(
+            "[node]\ndata_dir = \"{}\"\n{more}[repo]\nurl = \"/x\"\n",
+            data.display()
+        );
+        write(folder.path(), "osier.toml", &text);
+        let ran = standing(folder.path(), &["doctor", "-o", "json", "--config", "osier.toml"]);
+        let checks = ran.json().as_array().unwrap().clone();
+        let of = |name: &str| checks.iter().find(|check| check["name"] == name).cloned();
+        (ran.code, of("configuration").unwrap(), of("data directory"))
+    };
+    let (_, good, _) = with("");
+    assert_eq!(good["state"], "good");
+    let (code, unknown, place) = with("[prune]\nmx = \"1%\"\n");
+    assert_eq!((code, &unknown["state"]), (Some(1), &"bad".into()), "{unknown}");
+    let found = place.unwrap()["found"].to_string();
+    assert!(found.contains(data.to_str().unwrap()), "{found}");
+    let (code, _, place) = with("labels = 7\n");
+    assert_eq!(
+        (code, place),
+        (Some(1), None),
+        "of a section with a mistake nothing is known"
+    );
+}
+
+#[test]
+fn validate_counts_files_where_two_apps_share_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for app in ["a", "b"] {
+        let text = "name: same\nversion: 1\ncommand: [\"true\"]\n";
+        write(folder.path(), &format!("apps/{app}/app.yaml"), text);
+    }
+    let ran = standing(folder.path(), &["validate"]);
+    assert!(ran.out.contains("2 mistakes in 2 of 2 files"), "{}", ran.out);
+}
+
+#[test]
+fn what_prints_no_data_takes_no_format_of_data() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "sys.config", "[{bc_gitops, []}].\n");
+    for arguments in [
+        &["completion", "bash"][..],
+        &["man"],
+        &["config", "import", "sys.config"],
+    ] {
+        let ran = standing(folder.path(), &[arguments, &["-o", "json"]].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ran.err.contains("leave -o out"), "{ran:?}");
+    }
+}
+
+#[test]
 fn the_schema_of_the_configuration_is_printed() {
     let schema = ran(osier(&["schema", "config"])).json();
     assert!(schema["properties"]["repo"]["properties"]["branch"].is_object());

@@ -43,6 +43,49 @@ fn count(node: &RealDaemon, app: &str, kind: &[&str]) -> usize {
 }
 
 #[test]
+fn what_cannot_be_deployed_by_hand_is_refused_with_each_place_and_reason() {
+    let node = node(&[("web", SLEEPER)]);
+    let deploy = |name: &str, text: &str| {
+        let file = node.file(name, text);
+        node.osier(&["deploy", file.to_str().unwrap()])
+    };
+    let wrong = deploy(
+        "x.yaml",
+        "version: 1\ncomand: [x]\nhealth: {port: 0}\ncommand: [y]\n",
+    );
+    assert_eq!((wrong.code, wrong.out.as_str()), (Some(1), ""), "{wrong:?}");
+    for part in [
+        "x.yaml:2:1",
+        "comand: [x]",
+        "did you mean `command`?",
+        "x.yaml:3:16",
+        "error: x.yaml has 2 mistakes",
+    ] {
+        assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
+    }
+    assert!(!wrong.err.contains("\\n"), "{}", wrong.err);
+    let me = deploy("me.yaml", &format!("{SLEEPER}depends_on: [me]\n"));
+    assert_eq!(me.code, Some(1), "{me:?}");
+    assert!(me.err.contains("depends on itself"), "{me:?}");
+    let unknown = deploy("y.yaml", &format!("{SLEEPER}depends_on: [zzz]\n"));
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.err.contains("there is no app `zzz`"), "{unknown:?}");
+    assert_eq!(
+        node.apps().as_object().unwrap().len(),
+        1,
+        "nothing of it was taken"
+    );
+    for (digest, why) in [
+        ("not-a-digest", "is not a sha256"),
+        (&*"0".repeat(64), "source without a digest"),
+    ] {
+        let ran = node.osier(&["upgrade", "web", "7.1", "--sha256", digest]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(why), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_app_that_was_removed_by_hand_goes_once_is_named_and_comes_back_when_resumed() {
     let node = node(&[("web", SLEEPER), ("db", SLEEPER)]);
     assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));

@@ -183,12 +183,15 @@ fn all_mistakes_of_all_layers_are_told_at_once_each_with_its_place_and_one_fix()
             ("/etc/osier/osier.toml", 5, 2, "osier::config::unknown_key"),
             ("/etc/osier/osier.toml", 9, 8, "osier::config::bad_value"),
             ("/etc/osier/osier.toml", 10, 12, "osier::config::bad_value"),
+            ("/etc/osier/osier.toml", 12, 11, "osier::config::combination"),
         ]
     );
     let help: Vec<&str> = error.mistakes.iter().map(|m| m.help.as_str()).collect();
     assert_eq!(help[0], "did you mean `keep`?");
     assert_eq!(help[3], "did you mean `branch`?");
     assert_eq!(help[4], "did you mean `node`?");
+    assert_eq!(help[1], "write for example `\"main\"`, the default");
+    assert!(help.iter().all(|help| !help.is_empty()), "{help:?}");
     assert_eq!(error.mistakes[3].source_line, "brunch = \"main\"");
     assert_eq!(error.mistakes[3].width, 6);
 }
@@ -231,6 +234,23 @@ fn settings_that_do_not_go_together_are_refused() {
         assert!(told[0].help.contains(word) && told[0].line > 0, "{:?}", told[0]);
     }
     assert_eq!(mistakes(&format!("{MINIMAL}reconcile_interval = 1\n")).len(), 1);
+}
+
+#[test]
+fn what_does_not_go_together_is_told_beside_a_url_that_is_missing_or_wrong() {
+    let rest = "[webhook]\nlisten = \"127.0.0.1:1\"\n[console]\ntls_cert = \"/c\"\ntls_key = \"k\"\n";
+    let repo = "reconcile_interval = \"0s\"\nverify = { mode = \"head\" }\n";
+    for url in ["", "url = 7\n"] {
+        let told = mistakes(&format!("{rest}[repo]\n{url}{repo}"));
+        let combinations: Vec<u32> = told
+            .iter()
+            .filter(|mistake| mistake.code == "osier::config::combination")
+            .map(|mistake| mistake.line)
+            .collect();
+        let first = 7 + u32::from(!url.is_empty());
+        assert_eq!(combinations, [2, first, first + 1], "{told:?}");
+        assert_eq!(told.len(), 5, "{told:?}");
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn each_hostile_yaml_is_refused_with_its_own_words() {
 fn the_other_formats_hold_the_same_limits() {
     let deep = 10_000;
     for (file, text, says) in [
-        ("app.json", "[".repeat(deep), "nest"),
+        ("app.json", "[".repeat(deep), "nested deeper than 64 levels"),
         (
             "app.json",
             format!("{{\"a\": {}", "{\"a\": ".repeat(100)),
@@ -167,7 +167,7 @@ fn the_other_formats_hold_the_same_limits() {
         (
             "app.toml",
             format!("a = {}1{}", "[".repeat(deep), "]".repeat(deep)),
-            "not valid TOML",
+            "nested deeper than 64 levels",
         ),
         (
             "app.toml",
@@ -207,13 +207,35 @@ fn the_other_formats_hold_the_same_limits() {
 }
 
 #[test]
+fn what_a_parser_itself_finds_too_deep_is_told_as_such_in_every_format() {
+    for (file, head) in [
+        ("app.yaml", "a: "),
+        ("app.toml", "a = "),
+        ("app.json", "{\"a\": "),
+        ("app.config", "#{a => "),
+    ] {
+        let read = read(file, (head.to_owned() + &"[".repeat(50_000)).as_bytes());
+        let error = &read.errors[0];
+        assert_eq!(
+            (error.message.as_str(), error.help.as_str(), error.line),
+            ("nested deeper than 64 levels", "flatten it", 1),
+            "{file}"
+        );
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_name_the_byte() {
     for file in ["app.yaml", "app.toml", "app.json", "app.config"] {
         let read = read(file, b"name: \xff\xfe\n");
         assert_eq!(read.errors[0].message, "not UTF-8: byte 6 does not belong");
         assert_eq!(
-            (read.errors[0].line, read.errors[0].source_line.as_str()),
-            (0, "")
+            (
+                read.errors[0].line,
+                read.errors[0].column,
+                read.errors[0].source_line.as_str()
+            ),
+            (1, 7, "name: \u{fffd}\u{fffd}")
         );
     }
     let large = read("app.yaml", &vec![b'a'; FILE_BYTES_MAX + 1]);

@@ -257,7 +257,7 @@ fn circles_and_unknown_dependencies_are_errors_of_exactly_those_apps() {
     );
     assert_eq!(
         error(&desired, "me").message,
-        "apps depend on each other in a circle: me -> me (apps/me/app.yaml)"
+        "`depends_on`: `me` depends on itself, so it would never start"
     );
     assert!(
         error(&desired, "late")
@@ -267,6 +267,45 @@ fn circles_and_unknown_dependencies_are_errors_of_exactly_those_apps() {
     assert_eq!(
         error(&desired, "z").message,
         "`depends_on`: there is no app `nope`"
+    );
+}
+
+#[test]
+fn a_spec_with_a_mistake_of_its_own_is_checked_against_the_others_all_the_same() {
+    let wrong = |on: &str| format!("{MINIMAL}comand: [x]\ndepends_on: [{on}]\n");
+    let [unknown, me, x] = ["nosuch", "me", "y"].map(wrong);
+    let y = depending("x");
+    let tree = MemoryTree::of([
+        ("apps/unknown/app.yaml", unknown.as_str()),
+        ("apps/me/app.yaml", &me),
+        ("apps/x/app.yaml", &x),
+        ("apps/y/app.yaml", &y),
+        (
+            "apps/old/app.config",
+            "#{name => old, command => [<<\"x\">>], depends_on => [nosuch]}.",
+        ),
+    ]);
+    let desired = loaded(&tree);
+    let told: Vec<(&str, &str)> = desired
+        .mistakes
+        .iter()
+        .map(|mistake| (mistake.app.as_ref().unwrap().as_str(), mistake.code.as_str()))
+        .collect();
+    let [key, missing] = ["osier::spec::unknown_key", "osier::spec::missing_key"];
+    let [nobody, circle] = ["osier::spec::unknown_dependency", "osier::spec::cycle"];
+    assert_eq!(
+        told,
+        [
+            ("me", key),
+            ("me", circle),
+            ("old", missing),
+            ("old", nobody),
+            ("unknown", key),
+            ("unknown", nobody),
+            ("x", key),
+            ("x", circle),
+            ("y", circle),
+        ]
     );
 }
 
@@ -301,6 +340,33 @@ fn placement_wants_the_name_and_the_labels() {
     );
     let everywhere = load(&tree, "apps", &NodeFacts::of_nobody(), &mut SpecCache::default()).unwrap();
     assert_eq!(everywhere.apps.len(), 5);
+}
+
+#[test]
+fn for_no_node_in_particular_a_dependency_that_some_node_may_lack_is_warned_of() {
+    let spec = |placement: &str, on: &str| format!("{MINIMAL}placement: {placement}\ndepends_on: [{on}]\n");
+    let [db, wide, narrow, other, edge] = [
+        spec("{nodes: [lab-a, lab-b]}", ""),
+        spec("{}", "db"),
+        spec("{nodes: [lab-b], labels: {role: edge}}", "db"),
+        spec("{nodes: [lab-b, lab-c]}", "db"),
+        spec("{labels: {role: edge}}", "wide"),
+    ];
+    let tree = MemoryTree::of([
+        ("apps/db/app.yaml", db.as_str()),
+        ("apps/wide/app.yaml", &wide),
+        ("apps/narrow/app.yaml", &narrow),
+        ("apps/other/app.yaml", &other),
+        ("apps/edge/app.yaml", &edge),
+    ]);
+    let desired = load(&tree, "apps", &NodeFacts::of_nobody(), &mut SpecCache::default()).unwrap();
+    let warned: Vec<&str> = desired
+        .warnings
+        .iter()
+        .map(|warning| warning.file.as_str())
+        .collect();
+    assert_eq!(warned, ["apps/other/app.yaml", "apps/wide/app.yaml"]);
+    assert!(desired.mistakes.is_empty(), "{:?}", desired.mistakes);
 }
 
 #[test]
@@ -504,11 +570,17 @@ fn files_beside_a_spec_are_part_of_its_digest_and_must_be_there() {
 #[test]
 fn one_socket_for_two_apps_is_an_error_of_both() {
     let spec = |placement: &str| format!("{MINIMAL}sockets: [\"127.0.0.1:80\"]\nplacement: {placement}\n");
-    let [a, b, c] = [spec("{}"), spec("{}"), spec("{nodes: [other]}")];
+    let [a, b, c, unclear] = [
+        spec("{}"),
+        spec("{}") + "heath: {}\n",
+        spec("{nodes: [other]}"),
+        spec("{nodse: [other]}"),
+    ];
     let tree = MemoryTree::of([
         ("apps/a/app.yaml", a.as_str()),
         ("apps/b/app.yaml", &b),
         ("apps/c/app.yaml", &c),
+        ("apps/unclear/app.yaml", &unclear),
     ]);
     let facts = NodeFacts {
         capabilities: Capabilities::ALL,
@@ -517,7 +589,12 @@ fn one_socket_for_two_apps_is_an_error_of_both() {
     let desired = load(&tree, "apps", &facts, &mut SpecCache::default()).unwrap();
     assert_eq!(
         desired.invalid.keys().map(AppName::as_str).collect::<Vec<_>>(),
-        ["a", "b"]
+        ["a", "b", "unclear"]
+    );
+    assert_eq!(
+        error(&desired, "unclear").code,
+        "osier::spec::unknown_key",
+        "where it would run is not known"
     );
     assert_eq!(
         error(&desired, "a").message,

@@ -1,5 +1,6 @@
 //! Operators' words about apps: what they mean for the ledger. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ledger::{ByHand, Ledger, Until};
@@ -53,6 +54,12 @@ pub(crate) enum OrderError {
     NothingBlocked,
     #[error("`{0}` has a source that needs a digest: give --sha256")]
     NeedsDigest(AppName),
+    #[error("`{0}` has a source without a digest: leave --sha256 out")]
+    TakesNoDigest(AppName),
+    #[error("`depends_on`: there is no app `{0}`, neither on this node nor in git")]
+    UnknownDependency(AppName),
+    #[error("`depends_on`: `{app}` waits for `{through}`, which waits for it: neither would ever start")]
+    Circle { app: AppName, through: AppName },
 }
 
 /// How a reconcile went, as far as the reconciler knows; the outcome of each action is on the board.
@@ -100,7 +107,10 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
 
 fn by_hand(change: ManualOrder, until: Until, ledger: &mut Ledger) -> Result<OrderReply, OrderError> {
     let (name, app) = match change {
-        ManualOrder::Deploy(app) => (app.spec.name.clone(), Some(*app)),
+        ManualOrder::Deploy(app) => {
+            check_dependencies(&app, ledger)?;
+            (app.spec.name.clone(), Some(*app))
+        }
         ManualOrder::Remove { app } => {
             known(&app, ledger)?;
             (app, None)
@@ -131,12 +141,57 @@ fn another_version(
     match (&mut spec.source, sha256) {
         (Some(Source::Release { sha256, .. }), Some(digest)) => *sha256 = Sha256::One(digest),
         (Some(Source::Release { .. }), None) => return Err(OrderError::NeedsDigest(spec.name.clone())),
-        _ => {}
+        (_, Some(_)) => return Err(OrderError::TakesNoDigest(spec.name.clone())),
+        (_, None) => {}
     }
     let artefact = app.artefact.clone();
     let parts: Vec<&str> = artefact.iter().map(AsRef::as_ref).collect();
     app.digest = app.spec.digest(&parts);
     Ok(app)
+}
+
+/// As a commit's specs are checked against each other: what is waited for must exist, and must not wait in turn.
+fn check_dependencies(app: &DesiredApp, ledger: &Ledger) -> Result<(), OrderError> {
+    let name = &app.spec.name;
+    for dependency in &app.spec.depends_on {
+        let is_elsewhere = ledger
+            .desired
+            .as_ref()
+            .is_some_and(|accepted| accepted.desired.elsewhere.contains(dependency));
+        let is_itself = dependency == name;
+        if !is_elsewhere && !is_itself && known(dependency, ledger).is_err() {
+            return Err(OrderError::UnknownDependency(dependency.clone()));
+        }
+        let mut seen = BTreeSet::new();
+        let mut ahead = vec![dependency];
+        while let Some(next) = ahead.pop() {
+            if next == name {
+                return Err(OrderError::Circle {
+                    app: name.clone(),
+                    through: dependency.clone(),
+                });
+            }
+            if seen.insert(next) {
+                ahead.extend(
+                    wanted(next, ledger)
+                        .into_iter()
+                        .flat_map(|app| &app.spec.depends_on),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an app is to be now: by an operator's word, else by git.
+fn wanted<'l>(app: &AppName, ledger: &'l Ledger) -> Option<&'l DesiredApp> {
+    match ledger.words.by_hand.get(app) {
+        Some(change) => change.app.as_ref(),
+        None => {
+            let accepted = ledger.desired.as_ref()?;
+            accepted.desired.apps.get(app).map(Arc::as_ref)
+        }
+    }
 }
 
 fn known(app: &AppName, ledger: &Ledger) -> Result<(), OrderError> {
@@ -148,5 +203,67 @@ fn known(app: &AppName, ledger: &Ledger) -> Result<(), OrderError> {
         Ok(())
     } else {
         Err(OrderError::NoSuchApp(app.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::tests::{app, ledger, name};
+    use super::*;
+
+    fn deployed(spec: &Arc<DesiredApp>, ledger: &mut Ledger) -> Result<OrderReply, OrderError> {
+        let order = Order::Manual {
+            change: ManualOrder::Deploy(Box::new(DesiredApp::clone(spec))),
+            until: Until::NextReconcile,
+        };
+        apply(order, ledger)
+    }
+
+    #[test]
+    fn what_is_deployed_by_hand_waits_for_nothing_that_cannot_come() {
+        let mut ledger = ledger(
+            &[app("web", "1", &["job"]), app("db", "1", &[])],
+            &[app("old", "1", &[])],
+        );
+        if let Some(accepted) = ledger.desired.as_mut() {
+            Arc::make_mut(&mut accepted.desired).elsewhere.insert(name("far"));
+        }
+        assert_eq!(
+            deployed(&app("job", "1", &["zzz"]), &mut ledger),
+            Err(OrderError::UnknownDependency(name("zzz")))
+        );
+        for circle in ["job", "web"] {
+            let through = name(circle);
+            assert_eq!(
+                deployed(&app("job", "1", &[circle]), &mut ledger),
+                Err(OrderError::Circle {
+                    app: name("job"),
+                    through
+                })
+            );
+        }
+        assert!(ledger.words.by_hand.is_empty(), "what is refused is not noted");
+        let fine = app("job", "1", &["db", "far", "old"]);
+        assert!(deployed(&fine, &mut ledger).is_ok());
+    }
+
+    #[test]
+    fn a_digest_for_a_source_that_has_none_is_refused() {
+        let web = app("web", "1", &[]);
+        let mut ledger = ledger(std::slice::from_ref(&web), std::slice::from_ref(&web));
+        let mut upgrade = |sha256: Option<String>| {
+            let change = ManualOrder::Upgrade {
+                app: name("web"),
+                version: "2".parse().unwrap(),
+                sha256,
+            };
+            let until = Until::NextReconcile;
+            apply(Order::Manual { change, until }, &mut ledger)
+        };
+        assert_eq!(
+            upgrade(Some("0".repeat(64))),
+            Err(OrderError::TakesNoDigest(name("web")))
+        );
+        assert!(upgrade(None).is_ok());
     }
 }

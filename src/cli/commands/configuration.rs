@@ -43,6 +43,8 @@ enum ConfigAction {
         origin: bool,
     },
     /// Print the `osier.toml` that means the same as the `bc_gitops` section of an Erlang `sys.config`.
+    ///
+    /// A text and no data: formats of data (`-o json` and its like) are refused.
     #[command(after_help = "\
 Examples:
   osier config import sys.config > osier.toml")]
@@ -62,6 +64,7 @@ pub(crate) async fn run(context: &mut Context, args: &ConfigArgs) -> Outcome {
 }
 
 fn import(context: &mut Context, path: &Path) -> Outcome {
+    context.refuse_format()?;
     let unreadable = |error: std::io::Error| {
         Trouble::new("cannot read the sys.config")
             .place(path.display().to_string())

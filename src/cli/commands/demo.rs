@@ -66,19 +66,20 @@ pub(crate) fn run(context: &mut Context, args: &DemoArgs) -> Outcome {
         return Err(Trouble::not_yet("a demo of several nodes").help("osier demo"));
     }
     let began = Instant::now();
-    stage::sweep();
-    let stage = Stage::set(args.keep.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::new("cannot begin").cause(error))?;
-    let outcome = runtime.block_on(play(context, &stage, began));
+    // Before anything is made: whoever ends the demo meanwhile must not leave it lying there.
+    let end = runtime.block_on(async { End::listen() })?;
+    stage::sweep();
+    let stage = Stage::set(args.keep.as_deref())?;
+    let outcome = runtime.block_on(play(context, &stage, end, began));
     runtime.shutdown_background();
     drop(stage);
     outcome
 }
 
 /// From start to end; whatever happens between, the node is shut down.
-async fn play(context: &mut Context, stage: &Stage, began: Instant) -> Outcome {
-    let mut end = End::listen()?;
+async fn play(context: &mut Context, stage: &Stage, mut end: End, began: Instant) -> Outcome {
     super::daemon::log_to_stderr(&stage.config)?;
     let started = start(&stage.config, true).await;
     let node = started.map_err(|error| {

@@ -15,6 +15,8 @@ use crate::rpc::Procedure;
 use crate::rpc::procedures::{
     ActionReply, Deploy, DeployRequest, Remove, RemoveRequest, Upgrade, UpgradeRequest,
 };
+use crate::specs::NodeFacts;
+use crate::specs::app_file::read_app;
 
 /// The largest spec file (SPEC_FORMAT "Limits").
 const SPEC_BYTES_MAX: u64 = 1 << 20;
@@ -150,9 +152,13 @@ fn read_spec(path: &Path) -> Result<String, Trouble> {
             .cause("a spec file has at most 1 MiB"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        Trouble::new("the spec is not UTF-8")
-            .place(path.display().to_string())
-            .cause(error.utf8_error())
+        // Text is what travels, so this mistake is found here, by the same reader.
+        let name = path.display().to_string();
+        let mut trouble = Trouble::new(format!("{name} has a mistake")).exit(Exit::No);
+        trouble.mistakes = read_app(&name, error.as_bytes(), "app", &NodeFacts::of_nobody())
+            .errors
+            .into();
+        trouble
     })
 }
 

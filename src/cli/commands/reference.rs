@@ -33,6 +33,8 @@ enum SchemaOf {
 }
 
 /// Print completions for a shell.
+///
+/// A text and no data: formats of data (`-o json` and its like) are refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,6 +48,8 @@ pub(crate) struct CompletionArgs {
 }
 
 /// Print the man page, or write all of them into a folder.
+///
+/// A text and no data: formats of data (`-o json` and its like) are refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -73,6 +77,7 @@ pub(crate) fn schema(context: &mut Context, args: &SchemaArgs) -> Outcome {
 
 /// Runs `completion`.
 pub(crate) fn completion(context: &mut Context, args: &CompletionArgs) -> Outcome {
+    context.refuse_format()?;
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::command(), "osier", &mut script);
     context.screen.print(&String::from_utf8_lossy(&script))?;
@@ -81,6 +86,7 @@ pub(crate) fn completion(context: &mut Context, args: &CompletionArgs) -> Outcom
 
 /// Runs `man`.
 pub(crate) fn man(context: &mut Context, args: ManArgs) -> Outcome {
+    context.refuse_format()?;
     let mut command = args::command();
     command.build();
     let Some(folder) = args.dir else {

@@ -140,14 +140,13 @@ fn repository(tree: &dyn Tree, path: &Path, apps_dir: &str) -> Result<Findings, 
             return Err(trouble.cause(error).exit(Exit::No));
         }
     };
-    let files = desired.apps.len() + desired.invalid.len() + desired.elsewhere.len();
     let all = desired
         .mistakes
         .iter()
         .chain(&desired.warnings)
         .map(Arc::as_ref)
         .cloned();
-    Ok(sorted(files, all.collect()))
+    Ok(sorted(desired.file_count, all.collect()))
 }
 
 fn one_file(path: &Path) -> Result<Findings, Trouble> {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::{NodeContext, unavailable};
 use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, ReconcilerMsg, Until};
 use crate::clock::now_ms;
-use crate::names::AppName;
+use crate::names::{AppName, shown};
 use crate::rpc::procedures::{
     ActionReply, DeployRequest, Nothing, OperateRequest, Operation, RemoveRequest, SuspendRequest,
     UpgradeRequest,
 };
 use crate::rpc::{RpcError, RpcErrorCode};
-use crate::specs::DesiredApp;
 use crate::specs::app_file::read_app;
-use crate::specs::app_spec::Source;
+use crate::specs::app_spec::{Source, is_sha256};
+use crate::specs::{DesiredApp, SpecError};
 
 /// Hands an operator's word to the reconciler.
 pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply, RpcError> {
@@ -61,13 +61,9 @@ pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> R
         .and_then(|name| name.split('.').next())
         .unwrap_or_default();
     let read = read_app(&request.file, request.text.as_bytes(), stem, &node.facts);
-    let spec = match (read.spec, read.errors.first()) {
-        (Some(spec), None) => spec,
-        (_, first) => {
-            let text: Vec<String> = read.errors.iter().map(ToString::to_string).collect();
-            let help = first.map(|mistake| mistake.help.clone()).unwrap_or_default();
-            return Err(RpcError::new(RpcErrorCode::Refused, text.join("\n")).help(help));
-        }
+    let spec = match read.spec {
+        Some(spec) if read.errors.is_empty() => spec,
+        _ => return Err(mistaken(&request.file, read.errors)),
     };
     if matches!(&spec.source, Some(Source::Path { path }) if !path.starts_with('/')) {
         let why = "a spec that is deployed by hand has no folder beside it: give an absolute path";
@@ -91,12 +87,25 @@ pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> R
     .await
 }
 
+fn mistaken(file: &str, mistakes: Vec<SpecError>) -> RpcError {
+    let message = match mistakes.len() {
+        1 => format!("{file} has a mistake"),
+        count => format!("{file} has {count} mistakes"),
+    };
+    RpcError::new(RpcErrorCode::Refused, message).mistakes(mistakes)
+}
+
 /// Gives an app another version by hand.
 pub(crate) async fn upgrade(
     node: &Arc<NodeContext>,
     request: UpgradeRequest,
 ) -> Result<ActionReply, RpcError> {
     let app = node.app(&request.app)?;
+    if let Some(digest) = request.sha256.as_ref().filter(|digest| !is_sha256(digest)) {
+        let why = format!("`{}` is not a sha256", shown(digest));
+        let help = "give the 64 lower-case hex digits that `sha256sum FILE` prints";
+        return Err(RpcError::new(RpcErrorCode::Refused, why).help(help));
+    }
     let change = ManualOrder::Upgrade {
         app,
         version: request.version,

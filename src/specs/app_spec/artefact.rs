@@ -118,3 +118,11 @@ pub enum Reload {
     /// It gets the signal HUP.
     Signal,
 }
+
+/// Is this a digest as [`Sha256`] holds it: 64 lower-case hex digits?
+pub(crate) fn is_sha256(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::environment::Variables;
 use super::fields::{Decoder, Fields};
 use crate::names::shown;
-use crate::specs::app_spec::{Sha256, Source};
+use crate::specs::app_spec::{Sha256, Source, is_sha256};
 use crate::specs::mistake::{codes, did_you_mean};
 use crate::specs::node::{Node, Value};
 use crate::specs::values::Span;
@@ -290,11 +290,4 @@ impl Decoder<'_> {
         }
         node
     }
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jsonc_parser::ast::{ObjectPropName, Value as Ast};
 use jsonc_parser::common::Range;
+use jsonc_parser::errors::ParseErrorKind;
 use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
 
 use super::fault;
@@ -30,8 +31,13 @@ pub(super) fn read(text: &str, source: u16) -> Result<Node, Mistake> {
     };
     let parsed = parse_to_ast(text, &collect, &STRICT).map_err(|error| {
         let range = error.range();
+        let at = Place::new(source, range.start, range.end);
+        // The parser's own limit is reached before ours can be looked at.
+        if matches!(error.kind(), ParseErrorKind::NestingDepthExceeded) {
+            return fault::depth(at);
+        }
         fault::syntax(
-            Place::new(source, range.start, range.end),
+            at,
             format!("not valid JSON: {}", error.kind()),
             "check quotes, commas and brackets from the line before on",
         )

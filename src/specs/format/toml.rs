@@ -12,9 +12,14 @@ use crate::specs::node::{Budget, DEPTH_MAX, Entry, Map, Node, Place, Value, is_d
 pub(super) fn read(text: &str, source: u16) -> Result<Node, Mistake> {
     let table = DeTable::parse(text).map_err(|error| {
         let range = error.span().unwrap_or_default();
+        let at = Place::new(source, range.start, range.end);
         let reason = error.message();
+        // The parser's own limit is reached before ours can be looked at, and has no kind but its words.
+        if reason.contains("recurs") {
+            return fault::depth(at);
+        }
         fault::syntax(
-            Place::new(source, range.start, range.end),
+            at,
             format!("not valid TOML: {reason}"),
             "check quotes, `=` and brackets on this line",
         )

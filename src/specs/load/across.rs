@@ -9,9 +9,10 @@ use crate::names::AppName;
 use crate::specs::desired::SpecError;
 use crate::specs::facts::NodeFacts;
 use crate::specs::mistake::{codes, nearest};
+use crate::specs::source::Spot;
 
-/// A readable spec with the folder it is in.
-pub(super) type Whole<'a> = (&'a str, &'a FolderOutcome);
+/// A spec that could be read as far as its name, with the folder it is in.
+pub(super) type Named<'a> = (&'a str, &'a FolderOutcome);
 
 /// One name claimed by several folders: an error of each, so that what runs under that name is left alone.
 pub(super) fn duplicate(name: &AppName, claims: &[&FolderOutcome]) -> Vec<SpecError> {
@@ -42,13 +43,18 @@ pub(super) fn duplicate(name: &AppName, claims: &[&FolderOutcome]) -> Vec<SpecEr
 
 /// Dependencies that nobody declares, circles, and dependencies on apps of other nodes.
 pub(super) fn dependencies(
-    whole: &[Whole<'_>],
+    specs: &[Named<'_>],
     known: &HashSet<&AppName>,
     elsewhere: &BTreeSet<AppName>,
+    facts: &NodeFacts,
     errors: &mut Vec<SpecError>,
     warnings: &mut Vec<Arc<SpecError>>,
 ) {
-    for (_, outcome) in whole {
+    let by_name: HashMap<&AppName, &FolderOutcome> = specs
+        .iter()
+        .filter_map(|(_, outcome)| outcome.name.as_ref().map(|name| (name, *outcome)))
+        .collect();
+    for (_, outcome) in specs {
         for (dependency, spot) in &outcome.depends_on {
             let app = outcome.name.clone();
             if !known.contains(dependency) {
@@ -58,9 +64,19 @@ pub(super) fn dependencies(
                     None => "add that app, or remove the dependency".to_owned(),
                 };
                 errors.push(spot.clone().error(app, codes::UNKNOWN_DEPENDENCY, message, help));
-            } else if outcome.is_placed_here && elsewhere.contains(dependency) {
-                let message =
-                    format!("`depends_on`: `{dependency}` does not run on this node, so it counts as met");
+                continue;
+            }
+            let lack = if facts.is_known() {
+                (outcome.is_placed_here && elsewhere.contains(dependency))
+                    .then_some("does not run on this node")
+            } else {
+                by_name
+                    .get(dependency)
+                    .filter(|other| may_miss(outcome, other))
+                    .map(|_| "may be missing on a node that runs this app")
+            };
+            if let Some(lack) = lack {
+                let message = format!("`depends_on`: `{dependency}` {lack}, where it counts as met");
                 let help = "place both on the same nodes if the order matters";
                 warnings.push(Arc::new(spot.clone().error(
                     app,
@@ -71,21 +87,41 @@ pub(super) fn dependencies(
             }
         }
     }
-    circles(whole, errors);
+    circles(specs, errors);
+}
+
+/// Judged for all nodes: may there be one that runs `dependant` and not `dependency`?
+fn may_miss(dependant: &FolderOutcome, dependency: &FolderOutcome) -> bool {
+    let (Some(here), Some(there)) = (&dependant.placement, &dependency.placement) else {
+        return false;
+    };
+    let are_nodes_covered =
+        there.nodes.is_empty() || (!here.nodes.is_empty() && here.nodes.is_subset(&there.nodes));
+    let are_labels_covered = there
+        .labels
+        .iter()
+        .all(|(key, value)| here.labels.get(key) == Some(value));
+    !(are_nodes_covered && are_labels_covered)
+}
+
+/// What it depends on beside itself: that is the spec's own mistake, told where it is decoded.
+fn others(outcome: &FolderOutcome) -> impl Iterator<Item = &(AppName, Spot)> {
+    let is_other = |(dependency, _): &&(AppName, Spot)| outcome.name.as_ref() != Some(dependency);
+    outcome.depends_on.iter().filter(is_other)
 }
 
 /// Apps that wait for each other, and those that wait for such apps.
-fn circles(whole: &[Whole<'_>], errors: &mut Vec<SpecError>) {
-    let apps: HashMap<&AppName, usize> = whole
+fn circles(specs: &[Named<'_>], errors: &mut Vec<SpecError>) {
+    let apps: HashMap<&AppName, usize> = specs
         .iter()
         .enumerate()
         .filter_map(|(index, (_, outcome))| outcome.name.as_ref().map(|name| (name, index)))
         .collect();
     // Takes away, layer by layer, what waits for nothing that is left: the rest never starts.
-    let mut waited_by: Vec<Vec<usize>> = vec![Vec::new(); whole.len()];
-    let mut wait_counts: Vec<usize> = vec![0; whole.len()];
-    for (index, (_, outcome)) in whole.iter().enumerate() {
-        for (dependency, _) in &outcome.depends_on {
+    let mut waited_by: Vec<Vec<usize>> = vec![Vec::new(); specs.len()];
+    let mut wait_counts: Vec<usize> = vec![0; specs.len()];
+    for (index, (_, outcome)) in specs.iter().enumerate() {
+        for (dependency, _) in others(outcome) {
             if let Some(dependants) = apps.get(dependency).and_then(|at| waited_by.get_mut(*at)) {
                 dependants.push(index);
                 if let Some(count) = wait_counts.get_mut(index) {
@@ -95,7 +131,7 @@ fn circles(whole: &[Whole<'_>], errors: &mut Vec<SpecError>) {
         }
     }
     let free_at = |counts: &[usize], index: usize| counts.get(index) == Some(&0);
-    let mut free: Vec<usize> = (0..whole.len())
+    let mut free: Vec<usize> = (0..specs.len())
         .filter(|index| free_at(&wait_counts, *index))
         .collect();
     let mut free_count = 0_usize;
@@ -110,10 +146,10 @@ fn circles(whole: &[Whole<'_>], errors: &mut Vec<SpecError>) {
             }
         }
     }
-    if free_count == whole.len() {
+    if free_count == specs.len() {
         return;
     }
-    let waits: BTreeMap<&AppName, &FolderOutcome> = whole
+    let waits: BTreeMap<&AppName, &FolderOutcome> = specs
         .iter()
         .zip(&wait_counts)
         .filter(|(_, count)| **count > 0)
@@ -131,7 +167,7 @@ fn circle_of(
     waits: &BTreeMap<&AppName, &FolderOutcome>,
 ) -> Option<SpecError> {
     let next = |from: &FolderOutcome| {
-        from.depends_on.iter().find_map(|(dependency, spot)| {
+        others(from).find_map(|(dependency, spot)| {
             waits
                 .get_key_value(dependency)
                 .map(|(name, outcome)| (*name, *outcome, spot.clone()))
@@ -175,10 +211,11 @@ fn circle_of(
     Some(spot.error(Some(name.clone()), codes::CYCLE, message, help))
 }
 
-/// One socket wanted by two apps that meet on a node.
-pub(super) fn sockets(whole: &[Whole<'_>], facts: &NodeFacts, errors: &mut Vec<SpecError>) {
+/// One socket wanted by two apps that meet on a node. An app whose placement cannot be read surely meets nobody.
+pub(super) fn sockets(specs: &[Named<'_>], facts: &NodeFacts, errors: &mut Vec<SpecError>) {
     let mut taken: BTreeMap<&str, Vec<(&FolderOutcome, usize)>> = BTreeMap::new();
-    for (_, outcome) in whole.iter().filter(|(_, outcome)| outcome.is_placed_here) {
+    let is_here = |outcome: &FolderOutcome| outcome.is_placed_here && outcome.placement.is_some();
+    for (_, outcome) in specs.iter().filter(|(_, outcome)| is_here(outcome)) {
         for (index, (socket, _)) in outcome.sockets.iter().enumerate() {
             taken.entry(socket).or_default().push((outcome, index));
         }
@@ -203,8 +240,8 @@ pub(super) fn sockets(whole: &[Whole<'_>], facts: &NodeFacts, errors: &mut Vec<S
 }
 
 /// Folders that are not named as their app: allowed, but seldom meant.
-pub(super) fn names(whole: &[Whole<'_>], warnings: &mut Vec<Arc<SpecError>>) {
-    for (path, outcome) in whole {
+pub(super) fn names(specs: &[Named<'_>], warnings: &mut Vec<Arc<SpecError>>) {
+    for (path, outcome) in specs {
         let folder = path.rsplit('/').next().unwrap_or(path);
         if let Some(name) = outcome.name.as_ref().filter(|name| name.as_str() != folder) {
             let message = format!(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::across::Named;
 use super::folder::FolderOutcome;
 use super::{Outcomes, Settings, across};
 use crate::names::AppName;
@@ -41,15 +42,23 @@ pub(super) fn assemble(
         ..Desired::default()
     };
     let known: HashSet<&AppName> = claims.iter().flatten().collect();
-    let whole: Vec<(&str, &FolderOutcome)> = outcomes
+    // A spec with a mistake of its own is checked against the others all the same: every mistake is told at once.
+    let named: Vec<Named<'_>> = outcomes
         .iter()
-        .filter(|(_, outcome)| outcome.app.is_some())
+        .filter(|(_, outcome)| outcome.name.is_some())
         .map(|(path, outcome)| (&**path, outcome.as_ref()))
         .collect();
     errors.extend(duplicates(outcomes, &claims));
-    across::dependencies(&whole, &known, &desired.elsewhere, &mut errors, &mut warnings);
-    across::sockets(&whole, facts, &mut errors);
-    across::names(&whole, &mut warnings);
+    across::dependencies(
+        &named,
+        &known,
+        &desired.elsewhere,
+        facts,
+        &mut errors,
+        &mut warnings,
+    );
+    across::sockets(&named, facts, &mut errors);
+    across::names(&named, &mut warnings);
     if let Some(settings) = settings {
         warnings.extend(settings.warnings.iter().cloned().map(Arc::new));
     }

@@ -24,7 +24,7 @@ pub(in crate::specs) struct FolderOutcome {
     pub(super) name: Option<AppName>,
     /// The app, where its spec has no mistake.
     pub(super) app: Option<Arc<DesiredApp>>,
-    /// Does this node run it? Meaningful as far as `placement_is_known`.
+    /// Does this node run it? Also where its placement cannot be read.
     pub(super) is_placed_here: bool,
     /// What is wrong.
     pub(super) errors: Vec<SpecError>,
@@ -36,8 +36,8 @@ pub(in crate::specs) struct FolderOutcome {
     pub(super) depends_on: Vec<(AppName, Spot)>,
     /// Its sockets.
     pub(super) sockets: Vec<(String, Spot)>,
-    /// Where it may run.
-    pub(super) placement: Placement,
+    /// Where it may run, where that can be read.
+    pub(super) placement: Option<Placement>,
 }
 
 impl FolderOutcome {
@@ -183,6 +183,9 @@ impl Outcome<'_> {
             }
         }
         let decoded = self.layered.decoded;
+        let placement_at = self.layered.tree.get("placement").map(|node| node.at);
+        let is_placement_known =
+            placement_at.is_none_or(|at| !decoded.mistakes.iter().any(|mistake| at.holds(mistake.at)));
         let name = decoded.name.as_ref();
         let spot = |at: Place| sources.spot(at);
         let name_spot = decoded.places.name.map_or_else(|| Spot::file(&self.file), spot);
@@ -212,8 +215,8 @@ impl Outcome<'_> {
             is_placed_here: spec.as_ref().is_none_or(|spec| runs_here(&spec.placement, facts)),
             placement: spec
                 .as_ref()
-                .map(|spec| spec.placement.clone())
-                .unwrap_or_default(),
+                .filter(|_| is_placement_known)
+                .map(|spec| spec.placement.clone()),
             name: decoded.name.clone(),
             ..FolderOutcome::default()
         };

@@ -6,7 +6,7 @@ use crate::names::shown;
 use crate::specs::decode::{APP_KEYS, Context, decode};
 use crate::specs::desired::SpecError;
 use crate::specs::facts::NodeFacts;
-use crate::specs::format::{FILE_BYTES_MAX, Format, read as read_format, text_of};
+use crate::specs::format::{FILE_BYTES_MAX, Format, read as read_format, shown_text, text_of};
 use crate::specs::mistake::{Mistake, codes, did_you_mean};
 use crate::specs::node::{Entry as MapEntry, Map, Node, Place, Value};
 use crate::specs::source::{Source, Sources, Spot};
@@ -58,7 +58,12 @@ pub(super) fn parse(bytes: &[u8], facts: &NodeFacts) -> Result<Settings, Vec<Spe
     };
     match text_of(bytes, SETTINGS_SOURCE) {
         Ok(text) => text.clone_into(&mut source.text),
-        Err(mistake) => return Err(failed(&source, &[mistake])),
+        Err(mistake) => {
+            if !mistake.at.is_whole() {
+                source.text = shown_text(bytes);
+            }
+            return Err(failed(&source, &[mistake]));
+        }
     }
     // An empty file holds no defaults; that is no mistake.
     let is_blank = source
