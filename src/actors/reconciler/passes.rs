@@ -169,6 +169,7 @@ impl Passes {
                 self.refused = None;
                 if self.ledger.expire_words(now_ms(), true) {
                     self.services.memory.save_words(&self.ledger.words);
+                    self.set_alarm();
                 }
                 let accepted = Accepted {
                     facts,
