@@ -131,3 +131,101 @@ fn a_resume_that_brings_git_back_to_nothing_says_who_else_suspends_it() {
     node.does(&["resume"]);
     node.does(&["resume", "web"]);
 }
+
+const LOOPS: &str =
+    "version: 1.0.0\nrestart: {backoff: {initial: 10m, max: 10m}}\ncommand: [sh, -c, 'echo boom; exit 7']\n";
+
+fn backs_off(node: &RealDaemon, app: &str) {
+    node.wait("in back-off", |node| node.app(app)["status"] == "backoff");
+}
+
+#[test]
+fn a_restart_is_counted_when_it_happens_by_itself_and_no_other() {
+    let node = node(&[("cr", LOOPS)]);
+    backs_off(&node, "cr");
+    let first = why(&node, "cr");
+    says(&first, &["it ended with exit 7", "Next: it is tried again in "]);
+    assert!(!first.contains("restarted"), "{first}");
+    let by_hand: [&[&str]; 4] = [
+        &["restart", "cr"],
+        &["stop", "cr"],
+        &["start", "cr"],
+        &["upgrade", "cr", "2.0", "--for", "1h"],
+    ];
+    for command in by_hand {
+        // It may have ended again when the answer comes, which is then no.
+        node.osier(command);
+        if command[0] != "stop" {
+            backs_off(&node, "cr");
+        }
+        assert_eq!(node.app("cr")["restarts"], 0, "{command:?}");
+    }
+    says(
+        &why(&node, "cr"),
+        &["cr should run 2.0 by hand", "or until `osier resume cr`."],
+    );
+}
+
+#[test]
+fn an_app_in_back_off_is_waited_for_no_longer() {
+    let node = node(&[
+        ("cr", LOOPS),
+        ("web", SLEEPER),
+        ("waits", &format!("{SLEEPER}depends_on: [nope]\n")),
+        ("nope", &nope()),
+    ]);
+    backs_off(&node, "cr");
+    backs_off(&node, "nope");
+    node.specs
+        .put("apps/web/app.yaml", &SLEEPER.replace("1.0.0", "2.0.0"));
+    node.specs.commit("web 2");
+    let ran = node.osier(&["reconcile", "--wait", "--timeout", "50s", "-o", "json"]);
+    assert_eq!(
+        (ran.code, &ran.json()["result"]),
+        (Some(1), &json!("degraded")),
+        "{ran:?}"
+    );
+    assert_eq!(node.app("web")["version"], "2.0.0", "what goes on is waited for");
+    assert_eq!(node.osier(&["reconcile", "web", "--wait"]).code, Some(0));
+    node.specs.git(&["commit", "-q", "--amend", "-m", "rewritten"]);
+    node.specs.git(&["push", "-q", "--force", "origin", "main"]);
+    let refused = node.osier(&["reconcile", "--wait", "--timeout", "50s"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    says(&refused.out, &["does not descend"]);
+}
+
+fn nope() -> String {
+    "name: nope\nversion: 1\nrestart: {backoff: {initial: 10m, max: 10m}}\ncommand: [/nonexistent/program]\n"
+        .to_owned()
+}
+
+#[test]
+fn a_deploy_by_hand_that_cannot_be_executed_is_answered_at_its_first_failure() {
+    let node = node(&[("web", SLEEPER)]);
+    let file = node.file("nope.yaml", &nope());
+    let ran = node.osier(&["deploy", file.to_str().unwrap(), "-o", "json"]);
+    let reply = ran.json();
+    assert_eq!(
+        (ran.code, &reply["result"]),
+        (Some(1), &json!("error")),
+        "{ran:?}"
+    );
+    says(
+        reply["error"].as_str().unwrap(),
+        &["/nonexistent/program", "No such file or directory"],
+    );
+    assert_eq!(node.app("nope")["status"], "backoff");
+}
+
+#[test]
+fn an_app_is_waited_for_while_its_dependency_is_coming() {
+    let node = node(&[("db", SLEEPER), ("web", &format!("{SLEEPER}depends_on: [db]\n"))]);
+    node.wait("known", |node| !node.app("web").is_null());
+    let ran = node.osier(&["reconcile", "web", "--wait", "-o", "json"]);
+    assert_eq!(
+        (ran.code, &ran.json()["result"]),
+        (Some(0), &json!("synced")),
+        "{ran:?}"
+    );
+    assert_eq!(node.app("web")["status"], "running");
+}

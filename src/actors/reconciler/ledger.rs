@@ -54,6 +54,8 @@ pub(crate) struct Standing {
     pub runs: bool,
     /// It gave up.
     pub failed: bool,
+    /// What was tried has failed, and waits before it is tried again.
+    pub backs_off: bool,
 }
 
 impl Standing {

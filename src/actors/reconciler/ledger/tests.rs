@@ -62,7 +62,7 @@ pub(in crate::actors::reconciler) fn ledger(
         settled: true,
         satisfied: true,
         runs: true,
-        failed: false,
+        ..Standing::default()
     };
     Ledger {
         desired: Some(Accepted {
