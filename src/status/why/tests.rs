@@ -218,7 +218,7 @@ fn what_was_changed_by_hand_is_told_beside_what_git_asks_for_and_when_that_ends(
         state.last_error = error("exit 1").filter(|_| status == RunState::Backoff);
         state.next_try_at = state.last_error.as_ref().map(|_| rfc3339(NOW + 4_000));
         told(&state, |facts| {
-            (facts.hold, facts.last_words) = (Some(Hold::Changed(hold)), &[])
+            (facts.hold, facts.last_words) = (Some(Hold::Changed(hold)), &[]);
         })
     };
     let begin = "hello should run 5.0 by hand; git asks for 1.1.0 (apps/hello/app.yaml:3).";
