@@ -3,6 +3,7 @@
 //! Three axes for an app: what runs ([`RunState`]), whether it is what git asks for ([`SyncState`]), how it fares ([`HealthState`]).
 
 pub mod headline;
+pub mod hold;
 pub mod origin;
 pub mod time;
 pub mod why;

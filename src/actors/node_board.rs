@@ -12,6 +12,7 @@ use crate::clock::{now_ms, rfc3339};
 use crate::names::{AppName, CommitId};
 use crate::specs::Desired;
 use crate::specs::desired::CommitFacts;
+use crate::status::hold::{Hold, Until};
 use crate::status::{Blocked, LastReconcile};
 
 /// The node's facts.
@@ -40,11 +41,37 @@ impl Default for Changes {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
     /// To no app at all.
-    pub is_node_held: bool,
-    /// Removed by hand, though git may ask for them.
-    pub removed: Vec<AppName>,
-    /// Where the word ends by itself.
-    pub until_ms: BTreeMap<AppName, u64>,
+    pub node: Option<Until>,
+    /// To these that were suspended.
+    pub suspended: BTreeMap<AppName, Until>,
+    /// To these that were deployed or upgraded by hand.
+    pub changed: BTreeMap<AppName, Until>,
+    /// To these that were removed by hand, though git may ask for them.
+    pub removed: BTreeMap<AppName, Until>,
+}
+
+impl Held {
+    /// Why git is not applied to this app, if that is by an operator's word.
+    pub fn hold(&self, app: &AppName) -> Option<Hold> {
+        let by_hand = self.changed.get(app).copied().map(Hold::Changed);
+        let passing = |hold: &Hold| *hold == Hold::Changed(Until::NextReconcile);
+        let lasting = by_hand.filter(|hold| !passing(hold));
+        let removed = || self.removed.get(app).copied().map(Hold::Removed);
+        let suspended = || self.suspended.get(app).copied().map(Hold::Suspended);
+        // A reconcile ends what was changed until it comes, and undoes nothing where git is not applied anyway.
+        let lasting = lasting
+            .or_else(removed)
+            .or(self.node.map(Hold::NodeSuspended))
+            .or_else(suspended);
+        lasting.or(by_hand)
+    }
+
+    /// Is git not applied to this app even when the next reconcile comes?
+    pub fn outlasts_reconcile(&self, app: &AppName) -> bool {
+        let by_hand = self.changed.get(app).or_else(|| self.removed.get(app));
+        let by_hand = by_hand.filter(|until| **until != Until::NextReconcile);
+        self.node.is_some() || self.suspended.contains_key(app) || by_hand.is_some()
+    }
 }
 
 /// What the repo watcher knows of the repository.
@@ -122,17 +149,12 @@ impl NodeBoard {
 
     /// Is git applied to no app at all?
     pub fn is_suspended(&self) -> bool {
-        lock(&self.held).is_node_held
+        lock(&self.held).node.is_some()
     }
 
-    /// The apps that were removed by hand and are held against git.
-    pub fn removed_by_hand(&self) -> Vec<AppName> {
-        lock(&self.held).removed.clone()
-    }
-
-    /// When git is applied to an app again, milliseconds since the epoch; none: it is, or nobody has said until when not.
-    pub fn held_until_ms(&self, app: &AppName) -> Option<u64> {
-        lock(&self.held).until_ms.get(app).copied()
+    /// To what git is not applied, by an operator's word.
+    pub fn held(&self) -> Held {
+        lock(&self.held).clone()
     }
 
     /// For the reconciler alone.

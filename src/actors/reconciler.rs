@@ -17,7 +17,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-pub(crate) use ledger::{OperatorWords, Until};
+pub(crate) use ledger::OperatorWords;
 pub(crate) use orders::{ManualOrder, Order, OrderError, OrderReply, Report};
 use passes::Passes;
 pub(crate) use passes::{Memory, ReconcilerServices};

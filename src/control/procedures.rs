@@ -5,6 +5,7 @@ pub(crate) mod logs;
 pub(crate) mod manual;
 pub(crate) mod origin;
 pub(crate) mod reconcile;
+pub(crate) mod removed;
 pub(crate) mod show;
 pub(crate) mod stopping;
 pub(crate) mod streams;
@@ -130,7 +131,7 @@ impl NodeContext {
         let source = self.node_board.source();
         let specs = self.node_board.specs();
         let store_error = self.node_board.store_error();
-        let removed = self.node_board.removed_by_hand();
+        let missing = removed::missing(self);
         let stray = specs.desired.as_ref().and_then(|desired| {
             desired
                 .mistakes
@@ -145,29 +146,33 @@ impl NodeContext {
             blocked: source.blocked.as_ref().or(specs.blocked.as_ref()),
             stray_mistake: stray.as_deref(),
             is_suspended: self.node_board.is_suspended(),
-            removed_by_hand: &removed,
             store_error: store_error.as_deref(),
         };
-        headline(self.board.all().values().map(AsRef::as_ref), surroundings)
+        let here = self.board.all();
+        headline(here.values().map(AsRef::as_ref).chain(&missing), surroundings)
     }
 
-    /// All apps.
+    /// All apps, and those that git asks for and an operator removed.
     pub fn state(&self) -> BTreeMap<AppName, AppState> {
-        self.board
+        let here = self
+            .board
             .all()
-            .into_iter()
-            .map(|(name, state)| (name, AppState::clone(&state)))
-            .collect()
+            .into_values()
+            .map(|state| AppState::clone(&state));
+        let all = here.chain(removed::missing(self));
+        all.map(|state| (state.name.clone(), state)).collect()
     }
 
     /// What a caller needs to plan by itself.
     pub fn current(&self) -> CurrentReply {
+        // What ends with the next reconcile holds nothing against what a push would do.
+        let held = self.node_board.held();
+        let removed = held.removed.keys().filter(|name| held.outlasts_reconcile(name));
         let managed = |name: &AppName| {
-            let posted = self.board.posted(name)?;
-            let applied = posted.record.applied.as_deref().cloned()?;
+            let applied = self.board.posted(name)?.record.applied.as_deref().cloned()?;
             Some(ManagedApp {
                 applied,
-                is_held: posted.state.sync == crate::status::SyncState::Suspended || posted.state.manual,
+                is_held: held.outlasts_reconcile(name),
             })
         };
         CurrentReply {
@@ -178,8 +183,8 @@ impl NodeContext {
             runtimes: self.facts.runtimes.iter().cloned().collect(),
             factories: self.facts.factories.iter().cloned().collect(),
             prune_max: self.settings.prune_share_max,
-            is_suspended: self.node_board.is_suspended(),
-            removed_by_hand: self.node_board.removed_by_hand(),
+            is_suspended: held.node.is_some(),
+            removed_by_hand: removed.cloned().collect(),
             apps: self.board.all().keys().filter_map(managed).collect(),
         }
     }
@@ -198,9 +203,8 @@ impl NodeContext {
         if let Some((name, _)) = known.get_key_value(text) {
             return Ok(name.clone());
         }
-        let removed = self.node_board.removed_by_hand();
-        if let Some(name) = removed.into_iter().find(|name| name.as_str() == text) {
-            return Ok(name);
+        if let Some((name, _)) = self.node_board.held().removed.get_key_value(text) {
+            return Ok(name.clone());
         }
         let node = &self.settings.name;
         let error = RpcError::new(

@@ -45,7 +45,7 @@ pub struct Budget {
     recent: VecDeque<Burst>,
     /// Restarts one after the other without a healthy period between them: the exponent of the back-off.
     streak: u32,
-    /// All automatic restarts since the app was deployed.
+    /// All automatic restarts that were carried out since the app was deployed.
     total: u64,
 }
 
@@ -65,7 +65,7 @@ const EXACT_RESTARTS_MAX: usize = 64;
 const STREAK_MAX: u32 = 40;
 
 impl Budget {
-    /// All automatic restarts since the app was deployed.
+    /// All automatic restarts that were carried out since the app was deployed.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
@@ -97,10 +97,14 @@ impl Budget {
             return Spent::Exceeded;
         }
         self.note(policy.period, now_ms);
-        self.total += 1;
         let delay = jitter.applied_to(self.delay(policy));
         self.streak = (self.streak + 1).min(STREAK_MAX);
         Spent::Within(delay)
+    }
+
+    /// A restart that was decided is carried out. Some are not: an operator or another digest comes first.
+    pub fn note_restart(&mut self) {
+        self.total += 1;
     }
 
     /// The next delay before jitter: `initial` doubled once for each restart of the streak, up to `max`.

@@ -203,6 +203,11 @@ impl Lifecycle {
     ) {
         self.is_restart_asked = false;
         self.open_change(&app, now, out);
+        if self.memory.is_restart_due {
+            let memory = self.memory();
+            memory.is_restart_due = false;
+            memory.budget.note_restart();
+        }
         let effect = self.next_effect();
         out.push(Effect::Start {
             effect,

@@ -62,7 +62,7 @@ impl Lifecycle {
             let memory = self.memory();
             memory.tried = Some(goal.digest.clone());
             memory.budget.refresh();
-            memory.start_at_ms = None;
+            memory.forget_start();
             memory.failed = None;
             self.change_at_ms = None;
             self.setbacks = 0;
@@ -141,7 +141,7 @@ impl Lifecycle {
         memory.stopped_by_hand = None;
         memory.failed = None;
         memory.finished = None;
-        memory.start_at_ms = None;
+        memory.forget_start();
         memory.budget.refresh();
     }
 

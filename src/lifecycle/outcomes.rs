@@ -80,7 +80,7 @@ impl Lifecycle {
         memory.instance = Some(found.id.clone());
         memory.restarting.take_if(|restarting| *restarting != found.id);
         memory.expects_end = false;
-        memory.start_at_ms = None;
+        memory.forget_start();
         memory.finished = None;
         self.has_lived = true;
         self.is_unsure = false;
@@ -267,7 +267,7 @@ impl Lifecycle {
         memory.instance = None;
         memory.restarting = None;
         memory.expects_end = false;
-        memory.start_at_ms = None;
+        memory.forget_start();
     }
 
     /// An instance ended by itself: is it started again, and when?
@@ -308,8 +308,10 @@ impl Lifecycle {
     }
 
     fn start_again(&mut self, reason: &str, delay: Duration, now: Now, out: &mut Vec<Effect>) {
-        let restarts = self.memory.budget.total();
-        self.memory().start_at_ms = Some(now.at_ms + millis(delay));
+        let restarts = self.memory.budget.total() + 1;
+        let memory = self.memory();
+        memory.start_at_ms = Some(now.at_ms + millis(delay));
+        memory.is_restart_due = true;
         out.push(Effect::Emit(Event::AppRestart {
             app: self.app.clone(),
             exit: reason.to_owned(),
@@ -322,7 +324,7 @@ impl Lifecycle {
         self.is_old_wanted = false;
         let memory = self.memory();
         memory.failed = Some(app.digest.clone());
-        memory.start_at_ms = None;
+        memory.forget_start();
         out.push(Effect::Emit(Event::AppFailed {
             app: self.app.clone(),
             reason: reason.to_owned(),

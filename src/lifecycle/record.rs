@@ -40,10 +40,20 @@ pub struct AppRecord {
     pub budget: Budget,
     /// It is to be started again then, milliseconds since the epoch.
     pub start_at_ms: Option<u64>,
+    /// The start that is due is a restart, and counts as one when it is carried out.
+    pub is_restart_due: bool,
     /// What went wrong last and is not over.
     pub last_error: Option<AppError>,
     /// Its newest ends, oldest first, at most [`PAST_EXITS_MAX`].
     pub past_exits: VecDeque<Arc<PastExit>>,
+}
+
+impl AppRecord {
+    /// No start is due any more.
+    pub(super) fn forget_start(&mut self) {
+        self.start_at_ms = None;
+        self.is_restart_due = false;
+    }
 }
 
 /// Keeps what must survive the daemon. Both calls return at once; the store writes behind.

@@ -1,7 +1,5 @@
 //! A node's headline from what is known of its apps and its repository. Pure; the worst wins.
 
-use crate::names::AppName;
-
 use super::{AppState, Blocked, BlockedKind, HealthState, NodeState, RunState, SyncState};
 
 /// What the headline is made from, beside the apps.
@@ -19,8 +17,6 @@ pub struct Surroundings<'a> {
     pub stray_mistake: Option<&'a str>,
     /// Git is not applied to the whole node.
     pub is_suspended: bool,
-    /// Apps that were removed by hand and are held against git.
-    pub removed_by_hand: &'a [AppName],
     /// The state on disk was set aside or cannot be written.
     pub store_error: Option<&'a str>,
 }
@@ -55,6 +51,7 @@ struct Tally<'a> {
     suspended: Vec<&'a str>,
     by_hand: Vec<&'a str>,
     stopped: Vec<&'a str>,
+    removed: Vec<&'a str>,
     healthy_count: usize,
     app_count: usize,
 }
@@ -74,8 +71,7 @@ pub fn headline<'a>(
     sentences.extend(named("suspended", &tally.suspended));
     sentences.extend(named("changed by hand", &tally.by_hand));
     sentences.extend(named("stopped by hand", &tally.stopped));
-    let removed: Vec<&str> = surroundings.removed_by_hand.iter().map(AppName::as_str).collect();
-    sentences.extend(named("removed by hand", &removed));
+    sentences.extend(named("removed by hand", &tally.removed));
     if surroundings.is_suspended {
         sentences.push("git is not applied: the node is suspended".to_owned());
     }
@@ -108,6 +104,7 @@ impl<'a> Tally<'a> {
             RunState::Invalid => self.bad_spec.push(name),
             RunState::Backoff => self.backoff.push(name),
             RunState::Stopped if app.sync == SyncState::Suspended => self.stopped.push(name),
+            RunState::Stopped if app.sync == SyncState::Missing && app.manual => self.removed.push(name),
             _ if app.sync == SyncState::Suspended && app.manual => self.by_hand.push(name),
             _ if app.sync == SyncState::Suspended => self.suspended.push(name),
             RunState::Running if app.health == HealthState::Unhealthy => self.unhealthy.push(name),

@@ -1,10 +1,12 @@
 //! `osier why`: one paragraph that says where an app comes from, why it is as it is, and what happens next. Pure.
 
-use crate::names::{AppName, Version, shown};
+use crate::names::{Version, shown};
+use crate::plan::changes::changes;
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
-use crate::specs::app_spec::{Restart, RestartPolicy};
+use crate::specs::app_spec::{Restart, RestartPolicy, RestartType};
 use crate::specs::values::Span;
+use crate::status::hold::{Hold, Until};
 use crate::status::origin::Origin;
 use crate::status::time::span;
 use crate::status::{AppState, HealthState, RunState, SyncState};
@@ -14,7 +16,7 @@ use crate::status::{AppState, HealthState, RunState, SyncState};
 pub struct WhyFacts<'a> {
     /// The app as it is published.
     pub state: &'a AppState,
-    /// What git (or an operator) asks for now.
+    /// What git asks for now.
     pub desired: Option<&'a DesiredApp>,
     /// What runs, or ran last.
     pub applied: Option<&'a DesiredApp>,
@@ -24,8 +26,12 @@ pub struct WhyFacts<'a> {
     pub exits: &'a [PastExit],
     /// The last lines of its output, oldest first, escaped.
     pub last_words: &'a [String],
-    /// Git is not applied, and begins to be again then, milliseconds since the epoch.
-    pub held_until_ms: Option<u64>,
+    /// Why git is not applied to it.
+    pub hold: Option<Hold>,
+    /// An operator stopped it.
+    pub is_stopped_by_hand: bool,
+    /// When the repository is looked at next, milliseconds since the epoch.
+    pub next_look_ms: Option<u64>,
     /// Milliseconds since the epoch.
     pub now_ms: u64,
 }
@@ -34,11 +40,20 @@ pub struct WhyFacts<'a> {
 const LAST_WORDS_CHARS_MAX: usize = 300;
 /// How many of its last lines.
 const LAST_WORDS_LINES_MAX: usize = 3;
+/// How many fields in which what runs differs from git are named.
+const FIELDS_MAX: usize = 5;
 
 /// The paragraph.
 #[must_use]
 pub fn why(facts: &WhyFacts<'_>) -> String {
-    let sentences = [facts.origin(), facts.present(), facts.last_words(), facts.next()];
+    let sentences = [
+        facts.origin(),
+        facts.present(),
+        facts.difference(),
+        facts.last_words(),
+        facts.next(),
+        facts.held(),
+    ];
     let sentences: Vec<String> = sentences.into_iter().flatten().collect();
     sentences.join(" ")
 }
@@ -64,17 +79,13 @@ impl WhyFacts<'_> {
                 unstopped(&error.message)
             ));
         }
+        if self.state.manual {
+            return Some(self.by_hand());
+        }
         let Some(desired) = self.desired else {
-            return Some(if self.state.manual {
-                format!("{app} was changed by hand, beside git.")
-            } else {
-                format!("Git does not ask for {app}{}.", self.since(None))
-            });
+            return Some(format!("Git does not ask for {app}{}.", self.since(None)));
         };
         let version = &desired.spec.version;
-        if self.state.manual {
-            return Some(format!("{app} should run {version}: by hand, beside git."));
-        }
         let spec = format!("{}:{}", desired.file, desired.line);
         let Some(origin) = self.origin else {
             return Some(format!("{app} should run {version} ({spec})."));
@@ -93,6 +104,29 @@ impl WhyFacts<'_> {
             "{app} should run {version}{}.",
             self.since(Some(&changed))
         ))
+    }
+
+    /// What an operator made of it, and what git asks for.
+    fn by_hand(&self) -> String {
+        let app = &self.state.name;
+        let git = match self.desired {
+            Some(desired) => format!(
+                "git asks for {} ({}:{})",
+                desired.spec.version,
+                shown(&desired.file),
+                desired.line
+            ),
+            None => "git does not ask for it".to_owned(),
+        };
+        match (self.is_removed(), &self.state.desired_version) {
+            (false, Some(version)) => format!("{app} should run {version} by hand; {git}."),
+            (false, None) => format!("{app} was changed by hand; {git}."),
+            (true, _) => format!("{app} was removed by hand; {git}."),
+        }
+    }
+
+    fn is_removed(&self) -> bool {
+        matches!(self.hold, Some(Hold::Removed(_)))
     }
 
     /// ` since 1a2b3c4 "subject" (author, 2 min ago, …)`, as far as that is known.
@@ -124,8 +158,9 @@ impl WhyFacts<'_> {
             ),
             RunState::Backoff => format!("It does not run: {}.{restarts}", self.cause()),
             RunState::Stopping => "It has got its stop signal.".to_owned(),
-            RunState::Stopped if self.is_done() => "It ended with success and is done.".to_owned(),
-            RunState::Stopped => "It was stopped by hand.".to_owned(),
+            RunState::Stopped if self.is_removed() => "Nothing runs of it.".to_owned(),
+            RunState::Stopped if self.is_stopped_by_hand => "It was stopped by hand.".to_owned(),
+            RunState::Stopped => "It ended with success and is done.".to_owned(),
             RunState::Failed => self.failure(),
             RunState::Invalid => "Nothing runs of it, and nothing ran before.".to_owned(),
         })
@@ -174,9 +209,26 @@ impl WhyFacts<'_> {
         }
     }
 
+    /// In what it differs from git, which is not applied to it.
+    fn difference(&self) -> Option<String> {
+        if self.state.manual || self.hold.is_none() {
+            return None;
+        }
+        let changes = changes(self.applied?, self.desired?);
+        // Whether git is applied is no difference in what runs.
+        let fields = changes.iter().filter(|change| change.path != "suspend");
+        let mut fields: Vec<String> = fields.map(|change| shown(&change.path)).collect();
+        let count = fields.len();
+        if count > FIELDS_MAX {
+            fields.truncate(FIELDS_MAX);
+            fields.push(format!("{} more fields", count - FIELDS_MAX));
+        }
+        (count > 0).then(|| format!("It differs from what git asks for in {}.", listed(&fields)))
+    }
+
     fn failure(&self) -> String {
         let policy = self.policy();
-        let is_limit = self.state.restarts > 0;
+        let is_limit = self.state.restarts > 0 && policy.kind != RestartType::Temporary;
         let limit = if is_limit {
             let period = Span::from_millis(u64::try_from(policy.period.as_millis()).unwrap_or(u64::MAX));
             let unit = if policy.intensity == 1 {
@@ -252,8 +304,11 @@ impl WhyFacts<'_> {
             RunState::Failed => format!(
                 "Next: a commit that touches it, or `osier restart {app}`. Nothing more happens by itself."
             ),
-            RunState::Stopped if self.is_done() => "Next: nothing, until a commit touches it.".to_owned(),
-            RunState::Stopped => format!("Next: `osier start {app}`, or a commit that touches it."),
+            RunState::Stopped if self.is_removed() => return None,
+            RunState::Stopped if self.is_stopped_by_hand => {
+                format!("Next: `osier start {app}`, or a commit that touches it.")
+            }
+            RunState::Stopped => "Next: nothing, until a commit touches it.".to_owned(),
             RunState::Waiting => {
                 let verb = if self.state.waits_for.len() > 1 {
                     "are"
@@ -263,13 +318,7 @@ impl WhyFacts<'_> {
                 format!("Next: it starts when {} {verb} healthy.", self.waited_for())
             }
             RunState::Invalid => "Next: a commit that mends the spec.".to_owned(),
-            _ if self.state.sync == SyncState::Suspended => match self.held_until_ms {
-                Some(at_ms) => format!(
-                    "Git is not applied to it for another {}, or until `osier resume {app}`.",
-                    span(at_ms.saturating_sub(self.now_ms))
-                ),
-                None => format!("Git is not applied to it until `osier resume {app}`."),
-            },
+            _ if self.state.sync == SyncState::Suspended => return None,
             RunState::Running if self.state.sync == SyncState::Orphaned => {
                 "Its removal waits for an operator's word: see `osier status`.".to_owned()
             }
@@ -294,17 +343,56 @@ impl WhyFacts<'_> {
         })
     }
 
-    fn is_done(&self) -> bool {
-        self.state.sync != SyncState::Suspended
+    /// Until when git is not applied to it, and what ends that.
+    fn held(&self) -> Option<String> {
+        let app = &self.state.name;
+        Some(match self.hold? {
+            Hold::Changed(Until::NextReconcile) => {
+                format!("The next reconcile undoes that{}.", self.next_look())
+            }
+            Hold::Removed(Until::NextReconcile) => {
+                let again = format!("The next reconcile deploys it again{}", self.next_look());
+                self.desired
+                    .map(|_| format!("{again}; `osier resume {app}` does at once."))?
+            }
+            Hold::Removed(until) => format!("It stays so {}.", self.until(until, &format!(" {app}"))),
+            Hold::Changed(until) | Hold::Suspended(until) => {
+                format!(
+                    "Git is not applied to it {}.",
+                    self.until(until, &format!(" {app}"))
+                )
+            }
+            Hold::NodeSuspended(until) => format!(
+                "The node is suspended: git is applied to no app {}.",
+                self.until(until, "")
+            ),
+            Hold::BySpec => {
+                "Its spec suspends it: git is not applied to it until a commit changes that.".to_owned()
+            }
+        })
+    }
+
+    /// `for another 1 h, or until osier resume web`.
+    fn until(&self, until: Until, what: &str) -> String {
+        match until {
+            Until::At(at_ms) => format!(
+                "for another {}, or until `osier resume{what}`",
+                span(at_ms.saturating_sub(self.now_ms))
+            ),
+            Until::Revoked | Until::NextReconcile => format!("until `osier resume{what}`"),
+        }
+    }
+
+    fn next_look(&self) -> String {
+        let wait_ms = self.next_look_ms.map(|at_ms| at_ms.saturating_sub(self.now_ms));
+        wait_ms.map_or_else(String::new, |wait_ms| format!(", in {}", span(wait_ms)))
     }
 
     fn waited_for(&self) -> String {
-        let names: Vec<&str> = self.state.waits_for.iter().map(AppName::as_str).collect();
-        match names.split_last() {
-            None => "others".to_owned(),
-            Some((only, [])) => (*only).to_owned(),
-            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        if self.state.waits_for.is_empty() {
+            return "others".to_owned();
         }
+        listed(&self.state.waits_for)
     }
 
     fn shown(&self, version: Option<&Version>) -> String {
@@ -314,6 +402,16 @@ impl WhyFacts<'_> {
     fn policy(&self) -> RestartPolicy {
         let spec = self.desired.or(self.applied).map(|app| &app.spec);
         spec.map_or_else(|| Restart::default().policy(), |spec| spec.restart.policy())
+    }
+}
+
+/// `a, b and c`.
+fn listed(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((only, [])) => (*only).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::real_daemon::{Followed, RealDaemon};
 use crate::specs_repository::Specs;
 
-const SLEEPER: &str = "version: 1.0.0\ncommand: [sleep, '1000']\n";
+pub(crate) const SLEEPER: &str = "version: 1.0.0\ncommand: [sleep, '1000']\n";
 
 fn specs(apps: &[(&str, &str)]) -> Specs {
     let specs = Specs::new();
@@ -20,7 +20,7 @@ fn specs(apps: &[(&str, &str)]) -> Specs {
     specs
 }
 
-fn node(apps: &[(&str, &str)]) -> Followed {
+pub(crate) fn node(apps: &[(&str, &str)]) -> Followed {
     following(specs(apps))
 }
 
@@ -105,7 +105,11 @@ fn an_app_that_was_removed_by_hand_goes_once_is_named_and_comes_back_when_resume
     assert_eq!(count(&node, "web", &["remove", "start"]), 1);
     let status = node.status();
     assert_eq!(status["reason"], "1 app removed by hand: web");
-    assert_eq!(node.app("web"), Value::Null);
+    let web = node.app("web");
+    assert_eq!(
+        (&web["status"], &web["sync"], &web["manual"]),
+        (&json!("stopped"), &json!("missing"), &json!(true))
+    );
 
     assert_eq!(node.osier(&["resume", "web"]).code, Some(0));
     let back = node.osier(&["reconcile", "--wait", "-o", "json"]);

@@ -14,6 +14,7 @@ use crate::names::{AppName, CommitId, ObjectId};
 use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, PruneRefusal, plan, stop_order};
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, DesiredApp, SpecError};
+use crate::status::hold::Until;
 use crate::status::{AppError, Blocked, BlockedKind};
 
 /// Everything that decides what each app is told.
@@ -53,6 +54,8 @@ pub(crate) struct Standing {
     pub runs: bool,
     /// It gave up.
     pub failed: bool,
+    /// What was tried has failed, and waits before it is tried again.
+    pub backs_off: bool,
 }
 
 impl Standing {
@@ -77,17 +80,6 @@ pub(crate) struct OperatorWords {
     /// The commit whose mass removal was accepted.
     #[serde(default)]
     pub accepted_prune: Option<CommitId>,
-}
-
-/// When an operator's decision ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Until {
-    /// When it is taken back.
-    Revoked,
-    /// At this time, milliseconds since the epoch.
-    At(u64),
-    /// At the next reconcile (the original's way with manual changes).
-    NextReconcile,
 }
 
 /// One app as it was changed by hand.
@@ -135,23 +127,31 @@ impl OperatorWords {
             )
     }
 
+    /// As they are after the next reconcile, if no time runs out before.
+    fn after_reconcile(&self) -> Self {
+        let mut words = self.clone();
+        words.expire(0, true);
+        words
+    }
+
+    /// Is git not applied to this app?
+    fn holds(&self, app: &AppName) -> bool {
+        self.node_suspended.is_some() || self.suspended.contains_key(app) || self.by_hand.contains_key(app)
+    }
+
     /// For all to read.
     pub fn held(&self) -> Held {
-        let suspended = self.suspended.iter().map(|(app, until)| (app, *until));
-        let by_hand = self.by_hand.iter().map(|(app, change)| (app, change.until));
-        let ending = |(app, until): (&AppName, Until)| match until {
-            Until::At(end_ms) => Some((app.clone(), end_ms)),
-            Until::Revoked | Until::NextReconcile => None,
+        let by_hand = self.by_hand.iter();
+        let (changed, removed): (Vec<_>, Vec<_>) = by_hand.partition(|(_, change)| change.app.is_some());
+        let untils = |changes: Vec<(&AppName, &ByHand)>| {
+            let untils = changes.into_iter();
+            untils.map(|(app, change)| (app.clone(), change.until)).collect()
         };
         Held {
-            is_node_held: self.node_suspended.is_some(),
-            removed: self
-                .by_hand
-                .iter()
-                .filter(|(_, change)| change.app.is_none())
-                .map(|(app, _)| app.clone())
-                .collect(),
-            until_ms: suspended.chain(by_hand).filter_map(ending).collect(),
+            node: self.node_suspended,
+            suspended: self.suspended.clone(),
+            changed: untils(changed),
+            removed: untils(removed),
         }
     }
 
@@ -175,8 +175,8 @@ impl OperatorWords {
 }
 
 impl Ledger {
-    /// The apps that this node manages, as the plan sees them.
-    pub fn current(&self) -> Current {
+    /// The apps that this node manages, as the plan sees them under these words.
+    fn current(&self, words: &OperatorWords) -> Current {
         self.standings
             .iter()
             .filter_map(|(name, standing)| {
@@ -185,7 +185,7 @@ impl Ledger {
                     name.clone(),
                     CurrentApp {
                         applied,
-                        is_held: self.is_held(name),
+                        is_held: words.holds(name),
                     },
                 ))
             })
@@ -246,26 +246,25 @@ impl Ledger {
     }
 
     fn is_held(&self, app: &AppName) -> bool {
-        self.words.node_suspended.is_some()
-            || self.words.suspended.contains_key(app)
-            || self.words.by_hand.contains_key(app)
+        self.words.holds(app)
     }
 
-    /// What the plan for `desired` would be now.
-    pub fn plan_for(&self, desired: &Desired, commit: &CommitId) -> Plan {
+    /// What the plan for `desired` is under these words.
+    fn plan_for(&self, desired: &Desired, commit: &CommitId, words: &OperatorWords) -> Plan {
         let limits = PruneLimits {
             share_max: self.prune_share_max,
-            is_accepted: self.words.accepted_prune.as_ref() == Some(commit),
+            is_accepted: words.accepted_prune.as_ref() == Some(commit),
         };
-        let mut plan = plan(desired, &self.current(), limits);
+        let mut plan = plan(desired, &self.current(words), limits);
         // What is not on the node can be held as well: it was removed by hand, or came while the node was suspended.
-        plan.actions.retain(|action| !self.is_held(action.app()));
+        plan.actions.retain(|action| !words.holds(action.app()));
         plan
     }
 
-    /// What a reconcile to `desired` would do.
+    /// What a reconcile to `desired` would do: it begins by ending the words that hold until it comes.
     pub fn diff(&self, desired: &Desired, commit: &CommitId) -> Diff {
-        Diff::of(Some(commit.clone()), &self.plan_for(desired, commit))
+        let words = self.words.after_reconcile();
+        Diff::of(Some(commit.clone()), &self.plan_for(desired, commit, &words))
     }
 
     /// What every app is told now.
@@ -273,7 +272,7 @@ impl Ledger {
         let Some(accepted) = &self.desired else {
             return self.without_git();
         };
-        let plan = self.plan_for(&accepted.desired, &accepted.facts.id);
+        let plan = self.plan_for(&accepted.desired, &accepted.facts.id, &self.words);
         let blocked = plan.held_back.as_ref().map(|refusal| Blocked {
             kind: BlockedKind::Prune,
             commit: accepted.facts.id.clone(),

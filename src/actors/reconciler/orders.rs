@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::ledger::{ByHand, Ledger, Until};
+use super::ledger::{ByHand, Ledger};
 use crate::names::{AppName, CommitId, Version};
 use crate::specs::DesiredApp;
 use crate::specs::app_spec::{Sha256, Source};
+use crate::status::hold::Until;
 
 /// An operator's word about apps.
 #[derive(Debug, Clone, PartialEq)]

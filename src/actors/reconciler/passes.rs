@@ -23,7 +23,7 @@ use crate::plan::{Diff, Plan};
 use crate::source::folder::Folders;
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, SpecCache};
-use crate::status::RunState;
+use crate::status::{AppState, RunState};
 use crate::telemetry::{Event, EventSink};
 
 /// What the reconciler works with.
@@ -375,6 +375,7 @@ impl Passes {
             satisfied: report.satisfied,
             runs: report.state.status == RunState::Running,
             failed: report.failed,
+            backs_off: backs_off(&report.state),
         };
         let before = self.ledger.standings.get(&name);
         let left = before
@@ -517,6 +518,12 @@ impl Passes {
         let wait = std::time::Duration::from_millis(end_ms.saturating_sub(now_ms()));
         self.alarm = Some(self.myself.send_after(wait, || ReconcilerMsg::WordsRunOut));
     }
+}
+
+/// Has it failed, or what was to take its place, so that the next try waits?
+fn backs_off(state: &AppState) -> bool {
+    let is_delayed = state.status == RunState::Running && state.next_try_at.is_some();
+    is_delayed || state.status == RunState::Backoff
 }
 
 fn millis(begin: Instant) -> u64 {

@@ -15,8 +15,8 @@ use crate::plan::Plan;
 pub(crate) enum Patience {
     /// Until every app has heard its target: what the board then says of it is about this target, not about an older one.
     UntilHeard,
-    /// Until nothing more happens by itself to this app, or to any: it runs as asked, is stopped, has failed, or waits for
-    /// one that will not come.
+    /// Until nothing more happens by itself to this app, or to any: it runs as asked, is stopped, has failed (whether or
+    /// not it is tried again later), or waits for one that will not come.
     UntilAtRest(Option<AppName>),
 }
 
@@ -112,7 +112,7 @@ impl<'a> Scene<'a> {
             return Work::Underway;
         }
         let standing = self.ledger.standings.get(app);
-        if standing.is_none_or(|standing| standing.settled || standing.failed) {
+        if standing.is_none_or(|standing| standing.settled || standing.failed || standing.backs_off) {
             return Work::Done;
         }
         let Some(target) = self.told.get(app) else {

@@ -36,6 +36,9 @@ pub(crate) struct SuspendArgs {
 }
 
 /// Apply git again to an app or to this node.
+///
+/// Ends what was suspended or changed by hand. Answers 1 when git is still not applied to APP: the whole node is
+/// suspended, or its spec says `suspend: true`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

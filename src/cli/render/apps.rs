@@ -89,6 +89,7 @@ pub(crate) fn note(look: &Look, app: &AppState) -> String {
         ));
     }
     match (app.manual, app.sync, app.status) {
+        (true, SyncState::Missing, RunState::Stopped) => notes.push("removed by hand".to_owned()),
         (true, _, _) => notes.push("changed by hand".to_owned()),
         (_, SyncState::Suspended, RunState::Stopped) => notes.push("stopped by hand".to_owned()),
         (_, SyncState::Suspended, _) => notes.push("git is not applied".to_owned()),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{NodeContext, unavailable};
-use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, ReconcilerMsg, Until};
+use super::{NodeContext, removed, unavailable};
+use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, ReconcilerMsg};
 use crate::clock::now_ms;
 use crate::names::{AppName, shown};
 use crate::rpc::procedures::{
@@ -14,6 +14,7 @@ use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::app_file::read_app;
 use crate::specs::app_spec::{Source, is_sha256};
 use crate::specs::{DesiredApp, SpecError};
+use crate::status::hold::{Hold, Until};
 
 /// Hands an operator's word to the reconciler.
 pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply, RpcError> {
@@ -129,7 +130,11 @@ pub(crate) async fn operate(
         return Ok(super::stopping::all(node).await);
     }
     let apps: Vec<AppName> = match &request.app {
-        Some(name) => vec![node.app(name)?],
+        Some(name) => {
+            let app = node.app(name)?;
+            removed::refuse(node, &app)?;
+            vec![app]
+        }
         None => node.board.all().into_keys().collect(),
     };
     let operation = request.operation;
@@ -160,11 +165,33 @@ pub(crate) async fn suspend(node: &Arc<NodeContext>, request: SuspendRequest) ->
     let until = request.for_ms.map_or(Until::Revoked, |for_ms| {
         Until::At(now_ms().saturating_add(for_ms))
     });
-    let word = if request.suspend {
-        Order::Suspend { app, until }
-    } else {
-        Order::Resume { app }
-    };
-    order(node, word).await?;
-    Ok(Nothing {})
+    if request.suspend {
+        order(node, Order::Suspend { app, until }).await?;
+        return Ok(Nothing {});
+    }
+    order(node, Order::Resume { app: app.clone() }).await?;
+    match app {
+        Some(app) => is_resumed(node, &app),
+        None => Ok(Nothing {}),
+    }
+}
+
+/// Operators' words about this app are taken back. Is git applied to it with that?
+fn is_resumed(node: &NodeContext, app: &AppName) -> Result<Nothing, RpcError> {
+    let specs = node.node_board.specs();
+    let desired = specs.desired.as_ref().and_then(|desired| desired.apps.get(app));
+    let refused = |why| Err(RpcError::new(RpcErrorCode::Refused, why));
+    match (super::show::hold(node, app, desired.map(AsRef::as_ref)), desired) {
+        (Some(Hold::NodeSuspended(_)), _) => {
+            let why = format!("git is still not applied to {app}: the node is suspended");
+            refused(why).map_err(|error| error.help("`osier resume` resumes the node"))
+        }
+        (Some(Hold::BySpec), Some(desired)) => {
+            let place = format!("{}:{}", crate::names::shown(&desired.file), desired.line);
+            let why = format!("no operator suspends {app}: its spec does ({place})");
+            refused(why)
+                .map_err(|error| error.help("only a commit without `suspend: true` there changes that"))
+        }
+        _ => Ok(Nothing {}),
+    }
 }

@@ -105,12 +105,12 @@ pub(super) fn outcome(action: &str, app: &AppName, state: Option<&AppState>) -> 
     let (result, error) = match state {
         None if action == "remove" => ("ok", None),
         None => ("pending", None),
-        Some(state) => match (state.status, state.sync) {
-            (RunState::Failed | RunState::Invalid | RunState::Backoff, _) | (_, SyncState::Error) => (
-                "error",
-                state.last_error.as_ref().map(|error| error.message.clone()),
-            ),
-            (_, SyncState::Synced | SyncState::Suspended) if action != "remove" => ("ok", None),
+        Some(state) if has_failed(state) => {
+            let error = state.last_error.as_ref();
+            ("error", error.map(|error| error.message.clone()))
+        }
+        Some(state) => match state.sync {
+            SyncState::Synced | SyncState::Suspended if action != "remove" => ("ok", None),
             _ => ("pending", None),
         },
     };
@@ -119,6 +119,15 @@ pub(super) fn outcome(action: &str, app: &AppName, state: Option<&AppState>) -> 
         app: app.clone(),
         result: result.to_owned(),
         error,
+    }
+}
+
+/// Has what was asked for failed, whether or not it is tried again, or something older runs on?
+fn has_failed(state: &AppState) -> bool {
+    match (state.status, state.sync) {
+        (RunState::Failed | RunState::Invalid | RunState::Backoff, _) | (_, SyncState::Error) => true,
+        (RunState::Running, SyncState::Pending) => state.last_error.is_some(),
+        _ => false,
     }
 }
 

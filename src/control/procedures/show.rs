@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{NodeContext, origin};
+use super::{NodeContext, origin, removed};
 use crate::actors::board::Posted;
 use crate::clock::now_ms;
 use crate::names::AppName;
@@ -10,6 +10,7 @@ use crate::rpc::RpcError;
 use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply};
 use crate::specs::DesiredApp;
 use crate::status::AppState;
+use crate::status::hold::Hold;
 use crate::status::origin::Origin;
 use crate::status::why::{self, WhyFacts};
 use crate::store::EventQuery;
@@ -48,12 +49,14 @@ struct Facts {
     exits: Vec<PastExit>,
     last_words: Vec<LogLine>,
     origin: Option<Origin>,
-    held_until_ms: Option<u64>,
+    hold: Option<Hold>,
+    next_look_ms: Option<u64>,
 }
 
 impl Facts {
     async fn of(node: &Arc<NodeContext>, name: &AppName) -> Result<Self, RpcError> {
-        let posted = node.board.posted(name).ok_or_else(|| super::unavailable("app"))?;
+        let posted = node.board.posted(name).or_else(|| removed::posted(node, name));
+        let posted = posted.ok_or_else(|| super::unavailable("app"))?;
         let specs = node.node_board.specs();
         let desired = specs
             .desired
@@ -71,7 +74,8 @@ impl Facts {
                 .map(|exit| exit.as_ref().clone())
                 .collect(),
             last_words: last_words.await.unwrap_or_default(),
-            held_until_ms: node.node_board.held_until_ms(name),
+            hold: hold(node, name, desired.as_deref()),
+            next_look_ms: node.node_board.source().next_at_ms,
             posted,
             desired,
             origin,
@@ -87,10 +91,19 @@ impl Facts {
             origin: self.origin.as_ref(),
             exits: &self.exits,
             last_words: &last_words,
-            held_until_ms: self.held_until_ms,
+            hold: self.hold,
+            is_stopped_by_hand: self.posted.record.stopped_by_hand.is_some(),
+            next_look_ms: self.next_look_ms,
             now_ms: now_ms(),
         })
     }
+}
+
+/// Why git is not applied to an app.
+pub(super) fn hold(node: &NodeContext, app: &AppName, desired: Option<&DesiredApp>) -> Option<Hold> {
+    let by_spec = desired.filter(|desired| desired.spec.is_suspended());
+    let by_word = node.node_board.held().hold(app);
+    by_word.or(by_spec.map(|_| Hold::BySpec))
 }
 
 /// So many events are shown.

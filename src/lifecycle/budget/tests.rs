@@ -29,7 +29,7 @@ fn as_many_restarts_as_the_intensity_are_allowed_and_not_one_more() {
         .into();
     // An entry that is exactly `period` old still counts, as in OTP; one millisecond later it does not.
     assert_eq!(spent, [Some(0), Some(0), Some(0), None, None, Some(0)]);
-    assert_eq!((budget.total(), budget.recent(policy.period, 10_001)), (4, 3));
+    assert_eq!(budget.recent(policy.period, 10_001), 3);
 }
 
 #[test]
@@ -49,7 +49,6 @@ fn the_delay_doubles_up_to_its_maximum_and_begins_anew_after_health() {
     assert_eq!(delays, [1_000, 2_000, 4_000, 5_000, 5_000].map(Some));
     budget.end_streak();
     assert_eq!(next(&mut budget, 1_000), Some(1_000));
-    assert_eq!(budget.total(), 6);
     for index in 0..200 {
         assert!(
             next(&mut budget, 2_000 + index * 100) <= Some(5_000),

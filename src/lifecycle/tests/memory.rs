@@ -28,6 +28,39 @@ fn another_digest_does_not_wait_for_the_back_off_of_the_one_before() {
 }
 
 #[test]
+fn a_restart_counts_when_it_is_carried_out_and_not_when_a_person_or_a_commit_comes_first() {
+    let mut led = Led::running(&slow());
+    led.dies(ExitKind::Code(1));
+    assert_eq!((led.status(), led.state().restarts), (RunState::Backoff, 0));
+    let begin: [fn(&mut Led); 4] = [
+        |led| drop(led.ask(Operation::Restart)),
+        |led| {
+            led.ask(Operation::Stop);
+            led.ask(Operation::Start);
+        },
+        |led| led.hand(Target::run(version("2"), None)),
+        |led| led.hand(Target::run(slow(), None)),
+    ];
+    for begin in begin {
+        begin(&mut led);
+        assert!(is_starting(&led), "{:?}", led.out);
+        led.starts();
+        led.dies(ExitKind::Code(1));
+        assert_eq!((led.status(), led.state().restarts), (RunState::Backoff, 0));
+    }
+    // The daemon begins anew before it is due, and after.
+    let mut led = Led::from(led.life.record().clone(), None);
+    led.hand(Target::run(slow(), None));
+    let at_ms = led.life.wake_at_ms(led.now_ms).expect("a restart is due");
+    led.wait(at_ms - led.now_ms);
+    assert_eq!((is_starting(&led), led.state().restarts), (true, 1));
+    let mut led = Led::from(led.life.record().clone(), None);
+    led.hand(Target::run(slow(), None));
+    led.wait(at_ms - led.now_ms);
+    assert_eq!((is_starting(&led), led.state().restarts), (true, 1));
+}
+
+#[test]
 fn a_job_that_is_done_runs_again_at_an_operators_word() {
     let job = app(|spec| spec.restart.kind = Some(RestartType::Transient));
     for command in [Operation::Start, Operation::Restart] {

@@ -80,7 +80,9 @@ fn told_of(state: &AppState, origin: Option<&Origin>, change: impl FnOnce(&mut W
         origin,
         exits: &exits,
         last_words: &words,
-        held_until_ms: None,
+        hold: None,
+        is_stopped_by_hand: false,
+        next_look_ms: Some(NOW + 40_000),
         now_ms: NOW,
     };
     change(&mut facts);
@@ -142,10 +144,6 @@ fn each_state_says_why_it_is_so_and_what_happens_next() {
             with(Stopped, |_| {}),
             "It ended with success and is done. Next: nothing, until a commit touches it.".to_owned(),
         ),
-        (
-            with(Stopped, |state| state.sync = SyncState::Suspended),
-            "It was stopped by hand. Next: `osier start hello`, or a commit that touches it.".to_owned(),
-        ),
     ] {
         assert_eq!(found, format!("{ORIGIN} {expected}"));
     }
@@ -198,18 +196,120 @@ fn a_change_that_could_not_be_made_is_told_beside_what_runs() {
 
 #[test]
 fn what_git_does_not_say_is_said_too() {
-    let mut by_hand = state(RunState::Running, SyncState::Suspended);
-    by_hand.manual = true;
-    assert_eq!(
-        told(&by_hand, |facts| facts.held_until_ms = Some(NOW + 3_700_000)),
-        "hello should run 1.1.0: by hand, beside git. 1.0.0 has run and has yet to prove healthy. Git is not applied to it \
-         for another 1 h, or until `osier resume hello`."
-    );
     let orphan = state(RunState::Running, SyncState::Orphaned);
     assert_eq!(
         told(&orphan, |facts| facts.desired = None),
         "Git does not ask for hello since 3f90c2e \"hello 1.1\" (Dana, 1 min ago). 1.0.0 has run and has yet to prove healthy. Its removal waits for an operator's word: \
          see `osier status`."
+    );
+    let stopped = state(RunState::Stopped, SyncState::Suspended);
+    assert_eq!(
+        told(&stopped, |facts| facts.is_stopped_by_hand = true),
+        format!("{ORIGIN} It was stopped by hand. Next: `osier start hello`, or a commit that touches it.")
+    );
+}
+
+#[test]
+fn what_was_changed_by_hand_is_told_beside_what_git_asks_for_and_when_that_ends() {
+    let by_hand = |status, hold| {
+        let mut state = state(status, SyncState::Suspended);
+        state.manual = true;
+        (state.version, state.desired_version) = (Some("5.0".parse().unwrap()), Some("5.0".parse().unwrap()));
+        state.last_error = error("exit 1").filter(|_| status == RunState::Backoff);
+        state.next_try_at = state.last_error.as_ref().map(|_| rfc3339(NOW + 4_000));
+        told(&state, |facts| {
+            (facts.hold, facts.last_words) = (Some(Hold::Changed(hold)), &[]);
+        })
+    };
+    let begin = "hello should run 5.0 by hand; git asks for 1.1.0 (apps/hello/app.yaml:3).";
+    let hour = Until::At(NOW + 3_700_000);
+    for (found, rest) in [
+        (
+            by_hand(RunState::Running, Until::NextReconcile),
+            "5.0 has run and has yet to prove healthy. The next reconcile undoes that, in 40 s.",
+        ),
+        (
+            by_hand(RunState::Running, hour),
+            "5.0 has run and has yet to prove healthy. Git is not applied to it for another 1 h, or until `osier resume \
+             hello`.",
+        ),
+        (
+            by_hand(RunState::Backoff, hour),
+            "It does not run: it ended with exit 1 after 2 s. Next: it is tried again in 4 s. Git is not applied to it for \
+             another 1 h, or until `osier resume hello`.",
+        ),
+    ] {
+        assert_eq!(found, format!("{begin} {rest}"));
+    }
+    let mut stray = state(RunState::Running, SyncState::Suspended);
+    stray.manual = true;
+    let stray = told(&stray, |facts| {
+        (facts.desired, facts.hold) = (None, Some(Hold::Changed(Until::NextReconcile)));
+    });
+    assert!(
+        stray.starts_with("hello should run 1.1.0 by hand; git does not ask for it."),
+        "{stray}"
+    );
+}
+
+#[test]
+fn what_was_removed_by_hand_is_told_and_how_it_comes_back() {
+    let mut removed = state(RunState::Stopped, SyncState::Missing);
+    removed.manual = true;
+    let begin = "hello was removed by hand; git asks for 1.1.0 (apps/hello/app.yaml:3). Nothing runs of it.";
+    for (until, rest) in [
+        (
+            Until::At(NOW + 600_000),
+            "It stays so for another 10 min, or until `osier resume hello`.",
+        ),
+        (
+            Until::NextReconcile,
+            "The next reconcile deploys it again, in 40 s; `osier resume hello` does at once.",
+        ),
+        (Until::Revoked, "It stays so until `osier resume hello`."),
+    ] {
+        let found = told(&removed, |facts| facts.hold = Some(Hold::Removed(until)));
+        assert_eq!(found, format!("{begin} {rest}"));
+    }
+}
+
+#[test]
+fn who_suspended_it_is_told_what_ends_that_and_how_it_differs() {
+    let mut spec = AppSpec::clone(&app("1.0.0").spec);
+    spec.env.insert("PORT".to_owned(), "80".to_owned());
+    let running = DesiredApp {
+        spec: Arc::new(spec),
+        ..app("1.0.0")
+    };
+    let mut by_spec = app("1.0.0");
+    Arc::make_mut(&mut by_spec.spec).suspend = Some(true);
+    let of = |hold, applied: Option<&DesiredApp>, desired: &DesiredApp| {
+        let told = why(&WhyFacts {
+            state: &state(RunState::Running, SyncState::Suspended),
+            desired: Some(desired),
+            applied,
+            origin: None,
+            exits: &[],
+            last_words: &[],
+            hold: Some(hold),
+            is_stopped_by_hand: false,
+            next_look_ms: None,
+            now_ms: NOW,
+        });
+        told.split_once("healthy. ").unwrap().1.to_owned()
+    };
+    let asked = app("1.1.0");
+    assert_eq!(
+        of(Hold::Suspended(Until::Revoked), Some(&running), &asked),
+        "It differs from what git asks for in version and env.PORT. Git is not applied to it until `osier resume hello`."
+    );
+    assert_eq!(
+        of(Hold::NodeSuspended(Until::At(NOW + 60_000)), Some(&asked), &asked),
+        "The node is suspended: git is applied to no app for another 1 min, or until `osier resume`."
+    );
+    assert_eq!(
+        of(Hold::BySpec, Some(&app("1.0.0")), &by_spec),
+        "Its spec suspends it: git is not applied to it until a commit changes that."
     );
 }
 

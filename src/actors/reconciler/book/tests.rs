@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::ledger::tests::{app, ledger, name};
 use super::*;
+use crate::status::hold::Until;
 
 fn standing(applied: Option<&str>, satisfied: bool) -> Standing {
     Standing {
@@ -74,7 +75,7 @@ proptest! {
         ledger.prune_share_max = share;
         for (index, ((_, is_held, _), _)) in situations.iter().enumerate() {
             if *is_held {
-                ledger.words.suspended.insert(name(&called(index)), super::super::ledger::Until::Revoked);
+                ledger.words.suspended.insert(name(&called(index)), Until::Revoked);
             }
         }
         let mut book = Book::new(ledger);

@@ -62,7 +62,7 @@ pub(in crate::actors::reconciler) fn ledger(
         settled: true,
         satisfied: true,
         runs: true,
-        failed: false,
+        ..Standing::default()
     };
     Ledger {
         desired: Some(Accepted {
@@ -260,5 +260,37 @@ fn a_spec_that_says_suspend_leaves_what_runs_as_it_is() {
         assert_eq!(want(&decision, "web"), Some(Want::Keep));
         assert!(decision.targets["web"].suspended);
         assert!(decision.plan.is_empty());
+    }
+}
+
+#[test]
+fn a_diff_shows_how_the_next_reconcile_undoes_what_was_done_by_hand_and_not_held() {
+    let (web, by_hand) = (app("web", "1", &[]), app("web", "5", &[]));
+    let (dep, extra) = (app("dep", "1", &[]), app("extra", "1", &[]));
+    let others = ["a", "b", "c"].map(|name| app(name, "1", &[]));
+    let desired: Vec<_> = others.iter().chain([&web, &dep]).cloned().collect();
+    let running: Vec<_> = others.iter().chain([&by_hand, &extra]).cloned().collect();
+    let mut ledger = ledger(&desired, &running);
+    let mut diff_while = |until| {
+        let changes = [("web", Some(&by_hand)), ("extra", Some(&extra)), ("dep", None)];
+        for (text, to_run) in changes {
+            let app = to_run.map(|app| app.as_ref().clone());
+            ledger.words.by_hand.insert(name(text), ByHand { app, until });
+        }
+        assert!(ledger.decide().plan.is_empty(), "it holds until then");
+        let accepted = ledger.desired.as_ref().unwrap();
+        let diff = ledger.diff(&accepted.desired, &accepted.facts.id);
+        let actions = diff.actions.into_iter();
+        actions
+            .map(|action| (action.action.as_str().to_owned(), action.app.to_string()))
+            .collect::<Vec<_>>()
+    };
+    let all = [("remove", "extra"), ("deploy", "dep"), ("upgrade", "web")];
+    assert_eq!(
+        diff_while(Until::NextReconcile),
+        all.map(|(action, app)| (action.to_owned(), app.to_owned()))
+    );
+    for held in [Until::At(1_000), Until::Revoked] {
+        assert_eq!(diff_while(held), []);
     }
 }

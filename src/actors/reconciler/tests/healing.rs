@@ -5,6 +5,7 @@ use super::*;
 use crate::actors::app::AppMsg;
 use crate::runtime::RuntimeError;
 use crate::status::SyncState;
+use crate::status::hold::Until;
 use crate::testing::Answer;
 
 #[tokio::test(start_paused = true)]
