@@ -30,7 +30,7 @@ use crate::rpc::procedures::{ConfigValue, CurrentReply, ManagedApp};
 use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::NodeFacts;
 use crate::status::headline::{Headline, Surroundings, headline};
-use crate::status::{AppState, MeshStatus, NodeStatus};
+use crate::status::{AppState, KeeperTrouble, MeshStatus, NodeStatus};
 use crate::store::{DataDir, Store};
 use crate::supervisor::SupervisorRef;
 use crate::telemetry::EventSink;
@@ -130,6 +130,8 @@ impl NodeContext {
         let source = self.node_board.source();
         let specs = self.node_board.specs();
         let store_error = self.node_board.store_error();
+        let keeper = self.node_board.keeper_trouble();
+        let keeper_error = keeper.as_ref().map(KeeperTrouble::sentence);
         let removed = self.node_board.removed_by_hand();
         let stray = specs.desired.as_ref().and_then(|desired| {
             desired
@@ -147,17 +149,23 @@ impl NodeContext {
             is_suspended: self.node_board.is_suspended(),
             removed_by_hand: &removed,
             store_error: store_error.as_deref(),
+            keeper_error: keeper_error.as_deref(),
         };
-        headline(self.board.all().values().map(AsRef::as_ref), surroundings)
+        match keeper {
+            None => headline(self.board.all().values().map(AsRef::as_ref), surroundings),
+            Some(_) => headline(self.state().values(), surroundings),
+        }
     }
 
-    /// All apps.
+    /// All apps, as far as it is known how they are.
     pub fn state(&self) -> BTreeMap<AppName, AppState> {
-        self.board
-            .all()
-            .into_iter()
-            .map(|(name, state)| (name, AppState::clone(&state)))
-            .collect()
+        let keeper = self.node_board.keeper_trouble();
+        let shown = |state: &AppState| match &keeper {
+            None => state.clone(),
+            Some(trouble) => trouble.shade(state),
+        };
+        let apps = self.board.all().into_iter();
+        apps.map(|(name, state)| (name, shown(&state))).collect()
     }
 
     /// What a caller needs to plan by itself.

@@ -23,6 +23,8 @@ pub struct Surroundings<'a> {
     pub removed_by_hand: &'a [AppName],
     /// The state on disk was set aside or cannot be written.
     pub store_error: Option<&'a str>,
+    /// The keeper cannot be reached.
+    pub keeper_error: Option<&'a str>,
 }
 
 /// Counts and headline of a node.
@@ -137,6 +139,7 @@ impl<'a> Tally<'a> {
                 .map(|error| format!("the repository cannot be used: {error}")),
         );
         causes.extend(around.store_error.map(str::to_owned));
+        causes.extend(around.keeper_error.map(str::to_owned));
         if !around.has_specs {
             let status = if around.source_error.is_some() {
                 NodeState::Error

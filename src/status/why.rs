@@ -7,7 +7,7 @@ use crate::specs::app_spec::{Restart, RestartPolicy};
 use crate::specs::values::Span;
 use crate::status::origin::Origin;
 use crate::status::time::span;
-use crate::status::{AppState, HealthState, RunState, SyncState};
+use crate::status::{AppState, HealthState, KeeperTrouble, RunState, SyncState};
 
 /// What the paragraph is made from.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub struct WhyFacts<'a> {
     pub last_words: &'a [String],
     /// Git is not applied, and begins to be again then, milliseconds since the epoch.
     pub held_until_ms: Option<u64>,
+    /// Nobody sees what becomes of it.
+    pub unseen: Option<&'a KeeperTrouble>,
     /// Milliseconds since the epoch.
     pub now_ms: u64,
 }
@@ -104,6 +106,9 @@ impl WhyFacts<'_> {
     /// How it is, and why.
     fn present(&self) -> Option<String> {
         let state = self.state;
+        if let Some(trouble) = self.unseen {
+            return Some(self.unseen(trouble));
+        }
         let restarts = match state.restarts {
             0 => String::new(),
             1 => " It was restarted once.".to_owned(),
@@ -129,6 +134,20 @@ impl WhyFacts<'_> {
             RunState::Failed => self.failure(),
             RunState::Invalid => "Nothing runs of it, and nothing ran before.".to_owned(),
         })
+    }
+
+    /// Its process cannot be seen.
+    fn unseen(&self, trouble: &KeeperTrouble) -> String {
+        let pid = self.state.os_pid;
+        let seen = pid.map_or_else(
+            || "No process of it has been seen yet".to_owned(),
+            |pid| format!("It was process {pid} when it was last seen"),
+        );
+        format!(
+            "{seen}. Whether it still runs is not known since {} ago: the keeper does not answer: {}.",
+            age(self.now_ms, trouble.since_ms),
+            unstopped(&trouble.why)
+        )
     }
 
     fn running(&self) -> String {
@@ -233,6 +252,9 @@ impl WhyFacts<'_> {
     /// What happens next, and when.
     fn next(&self) -> Option<String> {
         let app = &self.state.name;
+        if self.unseen.is_some() {
+            return Some("Next: it is looked for as soon as the keeper answers.".to_owned());
+        }
         if self.state.sync == SyncState::Error {
             let kept = if self.state.status == RunState::Running {
                 "What runs goes on. "

@@ -9,7 +9,7 @@ use crate::names::AppName;
 use crate::rpc::RpcError;
 use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply};
 use crate::specs::DesiredApp;
-use crate::status::AppState;
+use crate::status::{AppState, KeeperTrouble};
 use crate::status::origin::Origin;
 use crate::status::why::{self, WhyFacts};
 use crate::store::EventQuery;
@@ -49,11 +49,17 @@ struct Facts {
     last_words: Vec<LogLine>,
     origin: Option<Origin>,
     held_until_ms: Option<u64>,
+    keeper: Option<KeeperTrouble>,
 }
 
 impl Facts {
     async fn of(node: &Arc<NodeContext>, name: &AppName) -> Result<Self, RpcError> {
-        let posted = node.board.posted(name).ok_or_else(|| super::unavailable("app"))?;
+        let mut posted = node.board.posted(name).ok_or_else(|| super::unavailable("app"))?;
+        let keeper = node.node_board.keeper_trouble();
+        let keeper = keeper.filter(|trouble| trouble.hides(&posted.state));
+        if let Some(trouble) = &keeper {
+            posted.state = Arc::new(trouble.shade(&posted.state));
+        }
         let specs = node.node_board.specs();
         let desired = specs
             .desired
@@ -72,6 +78,7 @@ impl Facts {
                 .collect(),
             last_words: last_words.await.unwrap_or_default(),
             held_until_ms: node.node_board.held_until_ms(name),
+            keeper,
             posted,
             desired,
             origin,
@@ -88,6 +95,7 @@ impl Facts {
             exits: &self.exits,
             last_words: &last_words,
             held_until_ms: self.held_until_ms,
+            unseen: self.keeper.as_ref(),
             now_ms: now_ms(),
         })
     }

@@ -81,6 +81,7 @@ fn told_of(state: &AppState, origin: Option<&Origin>, change: impl FnOnce(&mut W
         exits: &exits,
         last_words: &words,
         held_until_ms: None,
+        unseen: None,
         now_ms: NOW,
     };
     change(&mut facts);
@@ -259,4 +260,29 @@ fn a_flood_of_last_words_is_cut() {
     failed.last_error = error("exit 1");
     let text = told(&failed, |facts| facts.last_words = flood);
     assert!(text.len() < 900, "{}", text.len());
+}
+
+#[test]
+fn what_nobody_can_see_is_not_told_as_known() {
+    let trouble = KeeperTrouble {
+        why: "it is there and says nothing".to_owned(),
+        since_ms: NOW - 20_000,
+    };
+    let mut running = state(RunState::Running, SyncState::Synced);
+    running.os_pid = Some(4711);
+    running.health = HealthState::Healthy;
+    running.isolation = "process".to_owned();
+    let shown = trouble.shade(&running);
+    assert_eq!(shown.health, HealthState::Unknown);
+    assert_eq!(shown.last_error.as_ref().unwrap().code, "osier::keeper::unreachable");
+    let text = told(&shown, |facts| facts.unseen = Some(&trouble));
+    assert!(
+        text.ends_with(
+            "It was process 4711 when it was last seen. Whether it still runs is not known since 20 s ago: the keeper \
+             does not answer: it is there and says nothing. Next: it is looked for as soon as the keeper answers."
+        ),
+        "{text}"
+    );
+    running.isolation = "embedded".to_owned();
+    assert_eq!(trouble.shade(&running), running);
 }

@@ -17,7 +17,8 @@ use crate::runtime::keeper::protocol::{
 
 /// The wait before the next attempt to reach a keeper, doubling.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
-const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Each may start a process that finds that it is not to be the keeper.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long a keeper may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const SILENT: &str = "it is there and says nothing";
