@@ -251,7 +251,10 @@ impl KeeperTrouble {
             health: HealthState::Unknown,
             last_error: Some(AppError {
                 code: "osier::keeper::unreachable".to_owned(),
-                message: format!("whether it still runs is not known: the keeper does not answer: {}", self.why),
+                message: format!(
+                    "whether it still runs is not known: the keeper does not answer: {}",
+                    self.why
+                ),
                 file: None,
                 line: None,
                 column: None,

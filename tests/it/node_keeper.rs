@@ -59,12 +59,15 @@ fn a_keeper_that_hangs_is_told_and_what_it_missed_is_made_up_for() {
     daemon.wait_for_reason(UNREACHABLE);
     assert_unknown(&daemon, "b");
     // A daemon that never saw the app does not say that it runs.
-    daemon.kill();
+    daemon.leave();
     daemon.start();
     daemon.wait_for_reason(UNREACHABLE);
     assert_unknown(&daemon, "b");
     let state = daemon.app("b");
-    assert!(state["status"] != "running" && state["sync"] != "synced", "{state}");
+    assert!(
+        state["status"] != "running" && state["sync"] != "synced",
+        "{state}"
+    );
     kill(keeper, libc::SIGCONT);
     wait_for_another(&daemon, "b", b);
     assert_eq!(daemon.events("keeper.unreachable").len(), 2);
@@ -118,7 +121,10 @@ fn what_keeps_a_keeper_from_starting_is_told_with_its_path() {
         fs::create_dir_all(place.join("within")).unwrap();
         daemon.start();
         if name != "keeper.sock" {
-            daemon.wait_for_reason(&format!("{UNREACHABLE}the keeper cannot start: {}: ", place.display()));
+            daemon.wait_for_reason(&format!(
+                "{UNREACHABLE}the keeper cannot start: {}: ",
+                place.display()
+            ));
             assert_unknown(&daemon, "a");
             fs::remove_dir_all(&place).unwrap();
             fs::rename(&kept, &place).unwrap();

@@ -9,9 +9,9 @@ use crate::names::AppName;
 use crate::rpc::RpcError;
 use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply};
 use crate::specs::DesiredApp;
-use crate::status::{AppState, KeeperTrouble};
 use crate::status::origin::Origin;
 use crate::status::why::{self, WhyFacts};
+use crate::status::{AppState, KeeperTrouble};
 use crate::store::EventQuery;
 use crate::telemetry::EventRecord;
 

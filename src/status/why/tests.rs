@@ -1,6 +1,6 @@
 //! Every state with its paragraph.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::specs::AppSpec;
@@ -264,18 +264,22 @@ fn a_flood_of_last_words_is_cut() {
 
 #[test]
 fn what_nobody_can_see_is_not_told_as_known() {
-    let trouble = KeeperTrouble {
+    static TROUBLE: LazyLock<KeeperTrouble> = LazyLock::new(|| KeeperTrouble {
         why: "it is there and says nothing".to_owned(),
         since_ms: NOW - 20_000,
-    };
+    });
+    let trouble: &'static KeeperTrouble = &TROUBLE;
     let mut running = state(RunState::Running, SyncState::Synced);
     running.os_pid = Some(4711);
     running.health = HealthState::Healthy;
     running.isolation = "process".to_owned();
     let shown = trouble.shade(&running);
     assert_eq!(shown.health, HealthState::Unknown);
-    assert_eq!(shown.last_error.as_ref().unwrap().code, "osier::keeper::unreachable");
-    let text = told(&shown, |facts| facts.unseen = Some(&trouble));
+    assert_eq!(
+        shown.last_error.as_ref().unwrap().code,
+        "osier::keeper::unreachable"
+    );
+    let text = told(&shown, |facts| facts.unseen = Some(trouble));
     assert!(
         text.ends_with(
             "It was process 4711 when it was last seen. Whether it still runs is not known since 20 s ago: the keeper \
