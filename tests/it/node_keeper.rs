@@ -80,10 +80,8 @@ fn a_keeper_whose_socket_was_lost_or_replaced_is_found_again_with_its_apps() {
     let keeper_before = keeper(&daemon);
     let a = pid(&daemon, "a");
     let elsewhere = daemon.file("elsewhere", "not to be touched");
-    let (folder, file): (fn(&Path), fn(&Path)) = (
-        |place| fs::create_dir_all(place.join("within")).unwrap(),
-        |place| fs::write(place, "garbage").unwrap(),
-    );
+    let file = |place: &Path| fs::write(place, "garbage").unwrap();
+    let folder = |place: &Path| fs::create_dir_all(place.join("within")).unwrap();
     let link = |place: &Path| symlink(&elsewhere, place).unwrap();
     let puts: [&dyn Fn(&Path); 4] = [&|_| (), &file, &folder, &link];
     for put in puts {
