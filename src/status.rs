@@ -205,6 +205,67 @@ pub struct AppState {
     pub not_enforced: Vec<String>,
 }
 
+/// The keeper cannot be reached: of apps that are processes nobody knows what has become since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeeperTrouble {
+    /// What is wrong with it.
+    pub why: String,
+    /// Since when that is known, milliseconds since the epoch.
+    pub since_ms: u64,
+}
+
+impl KeeperTrouble {
+    /// The node's cause, in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!(
+            "the keeper does not answer: {}; apps go on, and none can be started, stopped or watched",
+            self.why
+        )
+    }
+
+    /// Whether `state` may be another by now: nobody sees what becomes of the process.
+    #[must_use]
+    pub fn hides(&self, state: &AppState) -> bool {
+        let may_live = match state.status {
+            RunState::Starting | RunState::Running | RunState::Upgrading | RunState::Stopping => true,
+            // Nobody has looked for what was applied.
+            RunState::Pending => state.digest.is_some(),
+            RunState::Waiting
+            | RunState::Fetching
+            | RunState::Backoff
+            | RunState::Stopped
+            | RunState::Failed
+            | RunState::Invalid => false,
+        };
+        may_live && state.isolation == "process"
+    }
+
+    /// `state` as far as it is known.
+    #[must_use]
+    pub fn shade(&self, state: &AppState) -> AppState {
+        if !self.hides(state) {
+            return state.clone();
+        }
+        let since = time::rfc3339(self.since_ms);
+        AppState {
+            health: HealthState::Unknown,
+            last_error: Some(AppError {
+                code: "osier::keeper::unreachable".to_owned(),
+                message: format!(
+                    "whether it still runs is not known: the keeper does not answer: {}",
+                    self.why
+                ),
+                file: None,
+                line: None,
+                column: None,
+                at: since,
+            }),
+            ..state.clone()
+        }
+    }
+}
+
 /// Why something about an app is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppError {

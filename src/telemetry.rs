@@ -113,6 +113,10 @@ pub enum Event {
     StoreFailing { code: String, error: String },
     /// State is written again.
     StoreRecovered,
+    /// The keeper cannot be reached: apps go on, and none can be started, stopped or watched.
+    KeeperUnreachable { code: String, error: String },
+    /// The keeper answers again.
+    KeeperRecovered,
     /// A state file could not be read and was set aside.
     StoreSetAside {
         file: String,

@@ -13,7 +13,7 @@ use crate::names::{AppName, CommitId};
 use crate::specs::Desired;
 use crate::specs::desired::CommitFacts;
 use crate::status::hold::{Hold, Until};
-use crate::status::{Blocked, LastReconcile};
+use crate::status::{Blocked, KeeperTrouble, LastReconcile};
 
 /// The node's facts.
 #[derive(Debug, Default)]
@@ -24,6 +24,7 @@ pub(crate) struct NodeBoard {
     held: Mutex<Held>,
     dropped_output_bytes: Mutex<BTreeMap<AppName, u64>>,
     store_error: Mutex<Option<String>>,
+    keeper_trouble: Mutex<Option<KeeperTrouble>>,
     changes: Changes,
 }
 
@@ -191,6 +192,26 @@ impl NodeBoard {
     pub fn set_store_error(&self, error: Option<String>) {
         *lock(&self.store_error) = error;
         self.touch();
+    }
+
+    /// Why apps that are processes cannot be seen.
+    pub fn keeper_trouble(&self) -> Option<KeeperTrouble> {
+        lock(&self.keeper_trouble).clone()
+    }
+
+    /// For whoever watches the link to the keeper alone. `true`: it was otherwise before, in more than words.
+    #[cfg(all(target_os = "linux", feature = "process"))]
+    pub fn set_keeper_trouble(&self, why: Option<String>) -> bool {
+        let mut trouble = lock(&self.keeper_trouble);
+        let since_ms = trouble.as_ref().map(|trouble| trouble.since_ms);
+        let is_news = since_ms.is_some() != why.is_some();
+        *trouble = why.map(|why| KeeperTrouble {
+            why,
+            since_ms: since_ms.unwrap_or_else(now_ms),
+        });
+        drop(trouble);
+        self.touch();
+        is_news
     }
 
     /// Somebody who shows the node may look again.

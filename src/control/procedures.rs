@@ -31,7 +31,7 @@ use crate::rpc::procedures::{ConfigValue, CurrentReply, ManagedApp};
 use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::NodeFacts;
 use crate::status::headline::{Headline, Surroundings, headline};
-use crate::status::{AppState, MeshStatus, NodeStatus};
+use crate::status::{AppState, KeeperTrouble, MeshStatus, NodeStatus};
 use crate::store::{DataDir, Store};
 use crate::supervisor::SupervisorRef;
 use crate::telemetry::EventSink;
@@ -132,6 +132,8 @@ impl NodeContext {
         let specs = self.node_board.specs();
         let store_error = self.node_board.store_error();
         let missing = removed::missing(self);
+        let keeper = self.node_board.keeper_trouble();
+        let keeper_error = keeper.as_ref().map(KeeperTrouble::sentence);
         let stray = specs.desired.as_ref().and_then(|desired| {
             desired
                 .mistakes
@@ -147,18 +149,25 @@ impl NodeContext {
             stray_mistake: stray.as_deref(),
             is_suspended: self.node_board.is_suspended(),
             store_error: store_error.as_deref(),
+            keeper_error: keeper_error.as_deref(),
         };
-        let here = self.board.all();
-        headline(here.values().map(AsRef::as_ref).chain(&missing), surroundings)
+        match keeper {
+            None => {
+                let here = self.board.all();
+                headline(here.values().map(AsRef::as_ref).chain(&missing), surroundings)
+            }
+            Some(_) => headline(self.state().values(), surroundings),
+        }
     }
 
-    /// All apps, and those that git asks for and an operator removed.
+    /// All apps, as far as it is known how they are, and those that git asks for and an operator removed.
     pub fn state(&self) -> BTreeMap<AppName, AppState> {
-        let here = self
-            .board
-            .all()
-            .into_values()
-            .map(|state| AppState::clone(&state));
+        let keeper = self.node_board.keeper_trouble();
+        let shown = |state: &AppState| match &keeper {
+            None => state.clone(),
+            Some(trouble) => trouble.shade(state),
+        };
+        let here = self.board.all().into_values().map(|state| shown(&state));
         let all = here.chain(removed::missing(self));
         all.map(|state| (state.name.clone(), state)).collect()
     }

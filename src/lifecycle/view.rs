@@ -93,7 +93,7 @@ impl Lifecycle {
     #[must_use]
     pub fn run_state(&self) -> RunState {
         match self.phase {
-            // Nobody has looked yet: what was true when the record was written.
+            // Nobody has looked yet: what the record says, but for what only a look can say.
             Phase::New | Phase::Looking { .. } => self.remembered_state(),
             Phase::Pending => RunState::Pending,
             Phase::Waiting => RunState::Waiting,
@@ -113,7 +113,8 @@ impl Lifecycle {
     fn remembered_state(&self) -> RunState {
         let memory = &self.memory;
         if memory.instance.is_some() {
-            RunState::Running
+            // It ran when the record was written.
+            RunState::Pending
         } else if memory.stopped_by_hand.is_some() || memory.finished.is_some() {
             RunState::Stopped
         } else if memory.failed.is_some() {
@@ -146,7 +147,7 @@ impl Lifecycle {
 
     fn sync(&self) -> SyncState {
         let Some(target) = &self.target else {
-            return if self.memory.applied.is_some() {
+            return if self.memory.applied.is_some() && !self.is_unseen() {
                 SyncState::Synced
             } else {
                 SyncState::Pending
@@ -166,7 +167,8 @@ impl Lifecycle {
             };
         };
         let is_stranger = self.live.as_ref().is_some_and(|live| live.is_stranger);
-        let is_in_force = self.is_applied(goal) && !is_stranger;
+        let is_unseen = self.is_unseen();
+        let is_in_force = self.is_applied(goal) && !is_stranger && !is_unseen;
         match &self.phase {
             Phase::Starting { app, .. } if is_in_force && app.digest == goal.digest => SyncState::Synced,
             Phase::Starting { .. } | Phase::Replacing { .. } | Phase::Stopping(_) | Phase::Fetching => {
@@ -188,6 +190,12 @@ impl Lifecycle {
             | Phase::Invalid
             | Phase::Gone => SyncState::Pending,
         }
+    }
+
+    /// It ran once, and nobody has seen it since.
+    fn is_unseen(&self) -> bool {
+        let is_looked_for = matches!(self.phase, Phase::New | Phase::Looking { .. });
+        is_looked_for && self.live.is_none() && self.memory.instance.is_some()
     }
 
     fn is_applied(&self, app: &DesiredApp) -> bool {

@@ -315,7 +315,12 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<NodeHandle, NodeEr
     let mut runtimes = builder.runtimes;
     let mut at_end = None;
     if let (Some(settings), false) = (&settings.processes, runtimes.contains_key("process")) {
-        let (runtime, farewell) = processes::start(data_dir.path(), settings, node_board.clone());
+        let (runtime, farewell) = processes::start(
+            data_dir.path(),
+            settings,
+            node_board.clone(),
+            Arc::new(telemetry.clone()),
+        );
         runtimes.insert("process".to_owned(), runtime);
         at_end = farewell;
     }

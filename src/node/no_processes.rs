@@ -7,6 +7,7 @@ use super::AtEnd;
 use crate::actors::node_board::NodeBoard;
 use crate::config::Config;
 use crate::runtime::DynRuntime;
+use crate::telemetry::EventSink;
 
 /// There are none here: apps run as processes of their own on Linux only, with the feature `process`.
 #[derive(Debug, Clone)]
@@ -30,6 +31,7 @@ pub(super) fn start(
     _: &Path,
     settings: &ProcessSettings,
     _: Arc<NodeBoard>,
+    _: Arc<dyn EventSink>,
 ) -> (Arc<dyn DynRuntime>, Option<AtEnd>) {
     match *settings {}
 }

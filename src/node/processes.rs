@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::AtEnd;
 use crate::actors::node_board::NodeBoard;
@@ -13,6 +13,7 @@ use crate::runtime::keeper::link::{KeeperLink, LinkEvent, LinkOptions};
 use crate::runtime::keeper::protocol::{Enforce, LogLimits};
 use crate::runtime::keeper::{self, KeeperOptions, KeeperProgram};
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
+use crate::telemetry::{Event, EventSink};
 
 /// How apps run as processes of their own. A host chooses who keeps them:
 ///
@@ -110,6 +111,7 @@ pub(super) fn start(
     data_dir: &Path,
     settings: &ProcessSettings,
     board: Arc<NodeBoard>,
+    sink: Arc<dyn EventSink>,
 ) -> (Arc<dyn DynRuntime>, Option<AtEnd>) {
     let tied = settings.ends_with_node || settings.keeper == KeeperProgram::InProcess;
     let keeper = KeeperOptions {
@@ -120,6 +122,7 @@ pub(super) fn start(
         keeper,
         program: settings.keeper.clone(),
     });
+    tokio::spawn(watch(link.trouble(), board.clone(), sink));
     tokio::spawn(tell(events, board));
     let enforce = if settings.is_strict {
         Enforce::Strict
@@ -141,6 +144,26 @@ pub(super) fn start(
     (Arc::new(ProcessRuntime::new(link, options)), at_end)
 }
 
+/// Shows on the board whether the keeper can be reached, and tells each change once.
+async fn watch(
+    mut trouble: tokio::sync::watch::Receiver<Option<String>>,
+    board: Arc<NodeBoard>,
+    sink: Arc<dyn EventSink>,
+) {
+    while trouble.changed().await.is_ok() {
+        let why = trouble.borrow_and_update().clone();
+        if board.set_keeper_trouble(why.clone()) {
+            sink.emit(match why {
+                Some(error) => Event::KeeperUnreachable {
+                    code: "osier::keeper::unreachable".to_owned(),
+                    error,
+                },
+                None => Event::KeeperRecovered,
+            });
+        }
+    }
+}
+
 async fn tell(mut events: tokio::sync::mpsc::Receiver<LinkEvent>, board: Arc<NodeBoard>) {
     while let Some(event) = events.recv().await {
         match event {
@@ -149,7 +172,8 @@ async fn tell(mut events: tokio::sync::mpsc::Receiver<LinkEvent>, board: Arc<Nod
                 running = list.running.len(),
                 "the keeper answers"
             ),
-            LinkEvent::Disconnected { why } => warn!(why, "the keeper is gone"),
+            // What lasts is told by an event.
+            LinkEvent::Disconnected { why } => debug!(why, "there is no connection to the keeper"),
             LinkEvent::OutputDropped { app, output } => {
                 let bytes = output.dropped_bytes_count;
                 // Once an app: `osier show` has the count.

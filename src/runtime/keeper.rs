@@ -13,14 +13,13 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 mod adopt;
@@ -33,6 +32,7 @@ pub mod frame;
 pub mod in_process;
 mod launch;
 pub mod link;
+mod lock;
 pub mod log_file;
 pub mod output;
 pub mod proc;
@@ -50,10 +50,10 @@ use state::{Keeper, Parts};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "keeper";
-const LOCK: &str = "keeper.lock";
-/// How long a new keeper waits for one that is just leaving.
-const LOCK_WAIT: Duration = Duration::from_secs(2);
-const LOCK_POLL: Duration = Duration::from_millis(5);
+/// What a keeper says that finds another one in its place.
+const HELD: &str = "another keeper holds this data directory";
+/// What one says before the reason that it does not come up for.
+const CANNOT_START: &str = "the keeper cannot start";
 
 /// What a keeper is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,11 +153,11 @@ pub fn run(options: KeeperOptions) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(None) => {
-            log(format_args!("another keeper holds this data directory"));
+            log(format_args!("{HELD}"));
             ExitCode::SUCCESS
         }
         Err((what, error)) => {
-            log(format_args!("the keeper cannot start: {what}: {error}"));
+            log(format_args!("{CANNOT_START}: {what}: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -184,7 +184,8 @@ fn open_log(data_dir: &Path) -> io::Result<File> {
         .open(path)
 }
 
-type StartError = (&'static str, Errno);
+/// What could not be had, and why.
+type StartError = (String, Errno);
 
 /// Where a keeper's loop runs, and what comes of it.
 #[derive(Debug)]
@@ -197,15 +198,16 @@ struct Home {
 
 /// Makes this process a keeper's: a session, descriptors, signals and orphans of its own.
 fn own_process() -> Result<Home, StartError> {
+    let failed = |what: &'static str| move |error| (what.to_owned(), error);
     spawn::close_from(3);
     // Fails for the leader of a process group only: then somebody started it by hand, and may have it so.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"osier-keeper");
     // Every file and folder is made with the mode that it is to have.
     rustix::process::umask(Mode::empty());
-    let signals = spawn::signals().map_err(|error| ("signals", error))?;
+    let signals = spawn::signals().map_err(failed("signals"))?;
     let own = rustix::process::getpid();
-    rustix::process::set_child_subreaper(Some(own)).map_err(|error| ("subreaper", error))?;
+    rustix::process::set_child_subreaper(Some(own)).map_err(failed("subreaper"))?;
     Ok(Home {
         signals: Some(signals),
         open_files: state::raise_open_files(),
@@ -214,26 +216,27 @@ fn own_process() -> Result<Home, StartError> {
 
 /// Everything up to the loop. None: another keeper is there already.
 fn start(options: KeeperOptions, home: Home) -> Result<Option<Keeper>, StartError> {
-    let failed = |what| move |error| (what, error);
+    let failed = |what: &'static str| move |error| (what.to_owned(), error);
+    // By its path: whoever reads it has to go there.
+    let at = |name: &'static str| {
+        let path = options.data_dir.join(name).display().to_string();
+        move |error| (path, error)
+    };
     let data_dir = options.data_dir.canonicalize();
-    let data_dir = data_dir.map_err(|error| {
-        (
-            "the data directory",
-            Errno::from_io_error(&error).unwrap_or(Errno::IO),
-        )
-    })?;
-    let folder = sockets::open_folder(&data_dir).map_err(failed("the data directory"))?;
-    let Some(lock) = lock(folder.as_fd()).map_err(failed(LOCK))? else {
+    let data_dir = data_dir.map_err(|error| at("")(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    let folder = sockets::open_folder(&data_dir).map_err(at(""))?;
+    let may_be_told = home.signals.is_some();
+    let Some(lock) = lock::take(folder.as_fd(), may_be_told).map_err(at(lock::LOCK))? else {
         return Ok(None);
     };
     // Held until the process or the thread ends, with its descriptors.
     std::mem::forget(lock);
-    let apps_folder = apps_folder(folder.as_fd()).map_err(failed("the apps folder"))?;
+    let apps_folder = apps_folder(folder.as_fd()).map_err(at("apps"))?;
     let dev_null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let dev_null = dev_null.map_err(failed("/dev/null"))?;
     let handover = spawn::Handover::new(dev_null, apps_folder).map_err(failed("descriptors"))?;
-    let (records, recovered) = records::Records::open(folder.as_fd()).map_err(failed("keeper.records"))?;
-    let listener = sockets::listen(folder.as_fd(), &data_dir).map_err(failed(sockets::SOCKET))?;
+    let (records, recovered) = records::Records::open(folder.as_fd()).map_err(at("keeper.records"))?;
+    let listener = sockets::listen(folder.as_fd(), &data_dir).map_err(at(sockets::SOCKET))?;
     let may_move = home.signals.is_some();
     let mut keeper = Keeper::new(Parts {
         groups: cgroup::Groups::detect(&id_of(&data_dir), may_move),
@@ -251,21 +254,6 @@ fn start(options: KeeperOptions, home: Home) -> Result<Option<Keeper>, StartErro
     .map_err(failed("epoll"))?;
     keeper.adopt_all(recovered);
     Ok(Some(keeper))
-}
-
-/// Locks the data directory for one keeper. A record lock: children do not inherit it, so it ends with the keeper.
-fn lock(folder: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = rustix::fs::openat(folder, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
-    let deadline = Instant::now() + LOCK_WAIT;
-    loop {
-        match rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(lock)),
-            Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < deadline => std::thread::sleep(LOCK_POLL),
-            Err(Errno::AGAIN | Errno::ACCESS) => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Opens the folder of all apps. Others may pass through it, to the app that is theirs.

@@ -203,6 +203,10 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn usage(&self, app: &AppName) -> Option<Usage> {
+        if self.link.trouble().borrow().is_some() {
+            // Whoever looks at the app is not to wait for a keeper that does not answer.
+            return None;
+        }
         let instance = self.seen().get(app).cloned()?;
         let usage = self.link.usage(vec![instance]).await.ok()?.pop()?;
         Some(Usage {

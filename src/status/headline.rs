@@ -19,6 +19,8 @@ pub struct Surroundings<'a> {
     pub is_suspended: bool,
     /// The state on disk was set aside or cannot be written.
     pub store_error: Option<&'a str>,
+    /// The keeper cannot be reached.
+    pub keeper_error: Option<&'a str>,
 }
 
 /// Counts and headline of a node.
@@ -134,6 +136,7 @@ impl<'a> Tally<'a> {
                 .map(|error| format!("the repository cannot be used: {error}")),
         );
         causes.extend(around.store_error.map(str::to_owned));
+        causes.extend(around.keeper_error.map(str::to_owned));
         if !around.has_specs {
             let status = if around.source_error.is_some() {
                 NodeState::Error

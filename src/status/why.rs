@@ -9,7 +9,7 @@ use crate::specs::values::Span;
 use crate::status::hold::{Hold, Until};
 use crate::status::origin::Origin;
 use crate::status::time::span;
-use crate::status::{AppState, HealthState, RunState, SyncState};
+use crate::status::{AppState, HealthState, KeeperTrouble, RunState, SyncState};
 
 /// What the paragraph is made from.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ pub struct WhyFacts<'a> {
     pub is_stopped_by_hand: bool,
     /// When the repository is looked at next, milliseconds since the epoch.
     pub next_look_ms: Option<u64>,
+    /// Nobody sees what becomes of it.
+    pub unseen: Option<&'a KeeperTrouble>,
     /// Milliseconds since the epoch.
     pub now_ms: u64,
 }
@@ -138,6 +140,9 @@ impl WhyFacts<'_> {
     /// How it is, and why.
     fn present(&self) -> Option<String> {
         let state = self.state;
+        if let Some(trouble) = self.unseen {
+            return Some(self.unseen(trouble));
+        }
         let restarts = match state.restarts {
             0 => String::new(),
             1 => " It was restarted once.".to_owned(),
@@ -164,6 +169,20 @@ impl WhyFacts<'_> {
             RunState::Failed => self.failure(),
             RunState::Invalid => "Nothing runs of it, and nothing ran before.".to_owned(),
         })
+    }
+
+    /// Its process cannot be seen.
+    fn unseen(&self, trouble: &KeeperTrouble) -> String {
+        let pid = self.state.os_pid;
+        let seen = pid.map_or_else(
+            || "No process of it has been seen yet".to_owned(),
+            |pid| format!("It was process {pid} when it was last seen"),
+        );
+        format!(
+            "{seen}. Whether it still runs is not known since {} ago: the keeper does not answer: {}.",
+            age(self.now_ms, trouble.since_ms),
+            unstopped(&trouble.why)
+        )
     }
 
     fn running(&self) -> String {
@@ -285,6 +304,9 @@ impl WhyFacts<'_> {
     /// What happens next, and when.
     fn next(&self) -> Option<String> {
         let app = &self.state.name;
+        if self.unseen.is_some() {
+            return Some("Next: it is looked for as soon as the keeper answers.".to_owned());
+        }
         if self.state.sync == SyncState::Error {
             let kept = if self.state.status == RunState::Running {
                 "What runs goes on. "

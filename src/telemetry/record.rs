@@ -34,6 +34,8 @@ impl Event {
             Self::ActorExited { .. } => ["actor", "exited"],
             Self::StoreFailing { .. } => ["store", "failing"],
             Self::StoreRecovered => ["store", "recovered"],
+            Self::KeeperUnreachable { .. } => ["keeper", "unreachable"],
+            Self::KeeperRecovered => ["keeper", "recovered"],
             Self::StoreSetAside { .. } => ["store", "set_aside"],
             Self::Audit { .. } => ["audit", ""],
         }
@@ -204,8 +206,10 @@ impl Event {
                 fields.word("path", path);
                 fields.word("reason", reason);
             }
-            Self::StoreFailing { code, error } => fields.failed(code, error),
-            Self::StoreRecovered => {}
+            Self::StoreFailing { code, error } | Self::KeeperUnreachable { code, error } => {
+                fields.failed(code, error);
+            }
+            Self::StoreRecovered | Self::KeeperRecovered => {}
             Self::StoreSetAside { file, kept_as, error } => {
                 fields.word("file", file);
                 fields.maybe("kept_as", kept_as.as_deref());

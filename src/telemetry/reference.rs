@@ -117,7 +117,12 @@ fn next(sample: &Event) -> Option<Event> {
             kept_as: Some("/var/lib/osier/state.redb.unreadable-1".to_owned()),
             error: "it is empty".to_owned(),
         },
-        Event::StoreSetAside { .. } => Event::Audit {
+        Event::StoreSetAside { .. } => Event::KeeperUnreachable {
+            code: "osier::keeper::unreachable".to_owned(),
+            error: "it is there and says nothing".to_owned(),
+        },
+        Event::KeeperUnreachable { .. } => Event::KeeperRecovered,
+        Event::KeeperRecovered => Event::Audit {
             actor: "dana (uid 1000, pid 4711)".to_owned(),
             procedure: "bc_gitops.suspend".to_owned(),
             target: Some("web".to_owned()),
@@ -160,6 +165,10 @@ fn meaning(event: &Event) -> &'static str {
         }
         Event::StoreRecovered => "State is written again.",
         Event::StoreSetAside { .. } => "A state file could not be read. It was moved aside and is made anew.",
+        Event::KeeperUnreachable { .. } => {
+            "The keeper does not answer, or none can be started. Apps go on, but none can be started, stopped or watched."
+        }
+        Event::KeeperRecovered => "The keeper answers again: what happened meanwhile is made up for.",
         Event::Audit { .. } => {
             "Somebody asked for something that changes the node. Written to the disk at once."
         }

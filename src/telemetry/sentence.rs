@@ -27,7 +27,7 @@ pub fn gravity(event: &EventRecord) -> Gravity {
         "app.failed" | "reconcile.error" | "spec.invalid" | "history.refused" | "prune.refused" => {
             Gravity::Bad
         }
-        "store.failing" => Gravity::Bad,
+        "store.failing" | "keeper.unreachable" => Gravity::Bad,
         "app.restart" | "app.killed" | "git.error" | "actor.exited" | "store.set_aside" => Gravity::Warning,
         "reconcile.stop" if fields.is_nothing("actions") => Gravity::Note,
         "health.changed" if fields.text("to") == "unhealthy" => Gravity::Bad,
@@ -91,6 +91,11 @@ pub fn sentence(event: &EventRecord) -> String {
         ),
         "store.failing" => format!("state cannot be written: {}", fields.text("error")),
         "store.recovered" => "state is written again".to_owned(),
+        "keeper.unreachable" => format!(
+            "the keeper does not answer: {}; apps go on, and none can be started, stopped or watched",
+            fields.text("error")
+        ),
+        "keeper.recovered" => "the keeper answers again".to_owned(),
         "store.set_aside" => format!(
             "{} cannot be read and was set aside: {}",
             fields.text("file"),

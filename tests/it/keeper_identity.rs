@@ -198,3 +198,34 @@ async fn a_number_that_was_given_to_another_names_nobody() {
     drop(rig);
     assert!(is_alive(stranger.pid()));
 }
+
+#[test]
+fn only_the_keeper_that_the_lock_names_is_told_that_its_socket_is_lost() {
+    let room = tempfile::tempdir().unwrap();
+    let lock = fs::File::create(room.path().join("keeper.lock")).unwrap();
+    rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    // The signal ends whoever does not know it.
+    let mut named = Command::new("sleep").arg("1000").spawn().unwrap();
+    let start = ProcStat::of(named.id().cast_signed()).unwrap().start_ticks;
+    let is_ended_when_named_as = |holder: String, named: &mut Child| {
+        lock.set_len(0).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&lock, holder.as_bytes(), 0).unwrap();
+        let mut keeper = Command::new(env!("CARGO_BIN_EXE_osier"));
+        keeper.args(["keeper", "--data-dir"]).arg(room.path());
+        assert!(keeper.stderr(Stdio::null()).status().unwrap().success());
+        named.try_wait().unwrap().is_some()
+    };
+    let pid = named.id();
+    for other in [
+        String::new(),
+        format!("{pid} {} {}\n", start + 1, boot_id()),
+        format!("{pid} {start} {}\n", InstanceId::random()),
+        format!("-1 {start} {}\n", boot_id()),
+    ] {
+        assert!(!is_ended_when_named_as(other.clone(), &mut named), "{other}");
+    }
+    assert!(is_ended_when_named_as(
+        format!("{pid} {start} {}\n", boot_id()),
+        &mut named
+    ));
+}

@@ -1,12 +1,13 @@
 //! A keeper that lives and does not answer.
 
 use std::future::Future;
+use std::time::Duration;
 
 use osier::runtime::Runtime as _;
 use osier::runtime::keeper::link::{KeeperError, LinkEvent};
-use osier::runtime::keeper::protocol::{Request, Role};
+use osier::runtime::keeper::protocol::{ExitHow, Request, Role};
 
-use crate::keeper_rig::{Caller, Rig, app, connected, is_alive, kill};
+use crate::keeper_rig::{Caller, Rig, app, connected, is_alive, kill, wait_until};
 use crate::keeper_runtime::runtime;
 
 /// Lets the time pass at once that `waits` waits for.
@@ -40,6 +41,27 @@ async fn a_silent_keeper_is_left_for_another_connection_and_its_apps_are_not_tou
         assert_eq!(list.running.len(), 1, "tied: {tied}");
         assert!(is_alive(web.pid) && !list.running[0].stopping);
     }
+}
+
+#[tokio::test]
+async fn a_keeper_that_hangs_is_noticed_without_traffic_and_forgiven_when_it_goes_on() {
+    let rig = Rig::start().await;
+    let web = rig.run("web", &["sleep", "1000"]).await;
+    let mut trouble = rig.link.trouble();
+    assert_eq!(*trouble.borrow_and_update(), None);
+    kill(rig.hello.pid, libc::SIGSTOP);
+    let passed = at_once(async {
+        let begun = tokio::time::Instant::now();
+        trouble.changed().await.unwrap();
+        begun.elapsed()
+    });
+    let passed = passed.await;
+    assert!(passed <= Duration::from_secs(16), "{passed:?}");
+    assert!(trouble.borrow_and_update().is_some());
+    kill(web.pid, libc::SIGKILL);
+    kill(rig.hello.pid, libc::SIGCONT);
+    assert_eq!(rig.exit(&web).await.how, ExitHow::Signal(9));
+    wait_until("it is forgiven", || trouble.borrow().is_none()).await;
 }
 
 #[tokio::test]

@@ -74,6 +74,7 @@ mod node_audit;
 mod node_doctor;
 mod node_ends;
 mod node_garbage;
+mod node_keeper;
 mod node_kills;
 mod node_leavings;
 mod node_life;

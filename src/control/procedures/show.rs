@@ -9,10 +9,10 @@ use crate::names::AppName;
 use crate::rpc::RpcError;
 use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply};
 use crate::specs::DesiredApp;
-use crate::status::AppState;
 use crate::status::hold::Hold;
 use crate::status::origin::Origin;
 use crate::status::why::{self, WhyFacts};
+use crate::status::{AppState, KeeperTrouble};
 use crate::store::EventQuery;
 use crate::telemetry::EventRecord;
 
@@ -51,12 +51,18 @@ struct Facts {
     origin: Option<Origin>,
     hold: Option<Hold>,
     next_look_ms: Option<u64>,
+    keeper: Option<KeeperTrouble>,
 }
 
 impl Facts {
     async fn of(node: &Arc<NodeContext>, name: &AppName) -> Result<Self, RpcError> {
         let posted = node.board.posted(name).or_else(|| removed::posted(node, name));
-        let posted = posted.ok_or_else(|| super::unavailable("app"))?;
+        let mut posted = posted.ok_or_else(|| super::unavailable("app"))?;
+        let keeper = node.node_board.keeper_trouble();
+        let keeper = keeper.filter(|trouble| trouble.hides(&posted.state));
+        if let Some(trouble) = &keeper {
+            posted.state = Arc::new(trouble.shade(&posted.state));
+        }
         let specs = node.node_board.specs();
         let desired = specs
             .desired
@@ -76,6 +82,7 @@ impl Facts {
             last_words: last_words.await.unwrap_or_default(),
             hold: hold(node, name, desired.as_deref()),
             next_look_ms: node.node_board.source().next_at_ms,
+            keeper,
             posted,
             desired,
             origin,
@@ -94,6 +101,7 @@ impl Facts {
             hold: self.hold,
             is_stopped_by_hand: self.posted.record.stopped_by_hand.is_some(),
             next_look_ms: self.next_look_ms,
+            unseen: self.keeper.as_ref(),
             now_ms: now_ms(),
         })
     }

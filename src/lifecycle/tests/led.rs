@@ -41,6 +41,16 @@ impl Led {
 
     /// A life that begins with a record, and finds this instance or nothing.
     pub(super) fn from(record: AppRecord, found: Option<Found>) -> Self {
+        let mut led = Self::unseen(record);
+        led.done(|effect| match effect {
+            Effect::Look { .. } => Outcome::Looked(Ok(found)),
+            other => panic!("{other:?}"),
+        });
+        led
+    }
+
+    /// A life that begins with a record and has just begun to look.
+    pub(super) fn unseen(record: AppRecord) -> Self {
         let now_ms = 1_000_000;
         let life = Lifecycle::new("web".parse().unwrap(), record, now_ms);
         let mut led = Self {
@@ -49,10 +59,6 @@ impl Led {
             out: Vec::new(),
         };
         led.step(AppEvent::Began);
-        led.done(|effect| match effect {
-            Effect::Look { .. } => Outcome::Looked(Ok(found)),
-            other => panic!("{other:?}"),
-        });
         led
     }
 

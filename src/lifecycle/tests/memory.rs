@@ -6,7 +6,7 @@ use super::super::*;
 use super::led::{Led, app, found, plain, version};
 use crate::specs::app_spec::{RestartType, Source};
 use crate::specs::values::Span;
-use crate::status::RunState;
+use crate::status::{RunState, SyncState};
 use crate::telemetry::Event;
 
 /// An app that waits long after a crash.
@@ -276,4 +276,28 @@ fn a_spec_that_moved_within_the_repository_is_named_where_it_is_now() {
     assert_eq!(led.work(), None);
     let applied = led.life.record().applied.clone().unwrap();
     assert_eq!((applied.file.as_str(), applied.line), ("apps/shop/app.yaml", 4));
+}
+
+#[test]
+fn what_no_look_has_confirmed_is_not_said_to_run() {
+    let before = Led::running(&plain());
+    let mut led = Led::unseen(before.life.record().clone());
+    let seen = |led: &Led| (led.status(), led.state().sync);
+    let unknown = (RunState::Pending, SyncState::Pending);
+    assert_eq!(seen(&led), unknown);
+    led.hand(Target::run(plain(), None));
+    assert_eq!(seen(&led), unknown);
+    led.done(|_| {
+        Outcome::Looked(Err(Trouble {
+            code: "osier::runtime::unavailable".to_owned(),
+            message: "it does not answer".to_owned(),
+            is_unsure: true,
+            is_counted: false,
+        }))
+    });
+    assert_eq!(seen(&led), unknown);
+    let at_ms = led.life.wake_at_ms(led.now_ms).expect("another look");
+    led.wait(at_ms - led.now_ms);
+    led.done(|_| Outcome::Looked(Ok(Some(found(&plain(), before.now_ms)))));
+    assert_eq!(seen(&led), (RunState::Running, SyncState::Synced));
 }

@@ -15,6 +15,31 @@ use super::turn::Source;
 const CONNECTIONS_MAX: usize = 16;
 
 impl Keeper {
+    /// Makes the socket anew if the one in its place is not this keeper's: somebody has removed or replaced it, and no
+    /// daemon finds the keeper any more. Callers that are connected stay so.
+    pub(super) fn listen_anew(&mut self) {
+        let place = sockets::place_of(self.data_folder.as_fd());
+        if place.is_some() && place == self.listener_place {
+            return;
+        }
+        let listened = sockets::listen(self.data_folder.as_fd(), &self.data_dir).and_then(|listener| {
+            epoll::add(&self.epoll, &listener, Source::Listener.data(), EventFlags::IN)?;
+            Ok(listener)
+        });
+        match listened {
+            Ok(listener) => {
+                self.unwatch(self.listener.as_fd());
+                self.listener = listener;
+                self.listener_place = sockets::place_of(self.data_folder.as_fd());
+                super::log(format_args!("its socket was lost and is made anew"));
+            }
+            Err(error) => super::log(format_args!(
+                "its socket was lost and cannot be made anew: {}: {error}",
+                self.data_dir.join(sockets::SOCKET).display()
+            )),
+        }
+    }
+
     /// Takes in whoever waits at the door.
     pub(super) fn take_connections(&mut self) {
         while let Some(socket) = sockets::accept(self.listener.as_fd()) {

@@ -25,7 +25,7 @@ use rustix::process::Resource;
 
 use super::{Home, KeeperOptions, StartError, log, spawn, state};
 
-/// A keeper thread on its way, or at work.
+/// A keeper on its way, or at work: a thread, or a process.
 #[derive(Debug, Clone, Default)]
 pub struct Started {
     failure: Arc<OnceLock<String>>,
@@ -37,6 +37,11 @@ impl Started {
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
+
+    /// Tells that it did not come up.
+    pub(super) fn failed(&self, why: String) {
+        let _ = self.failure.set(why);
+    }
 }
 
 /// Starts the thread. It answers on the socket of its data directory, or tells a failure.
@@ -45,7 +50,7 @@ impl Started {
 /// When there can be no more threads.
 pub fn start(data_dir: &Path) -> io::Result<Started> {
     let started = Started::default();
-    let failure = Arc::clone(&started.failure);
+    let told = started.clone();
     let options = KeeperOptions {
         data_dir: data_dir.to_owned(),
         // Its apps die with the thread: whatever ends it has to stop them.
@@ -54,15 +59,19 @@ pub fn start(data_dir: &Path) -> io::Result<Started> {
     let thread = std::thread::Builder::new().name("osier-keeper".to_owned());
     thread.spawn(move || {
         if let Err((what, error)) = keep(options) {
-            let _ = failure.set(format!("the keeper cannot start: {what}: {error}"));
+            told.failed(format!("{}: {what}: {error}", super::CANNOT_START));
         }
     })?;
     Ok(started)
 }
 
+fn failed(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> StartError {
+    move |error| (what.to_owned(), error)
+}
+
 fn keep(options: KeeperOptions) -> Result<(), StartError> {
-    spawn::apart::block_signals().map_err(|error| ("signals", error))?;
-    spawn::apart::own_descriptors().map_err(|error| ("descriptors of its own", error))?;
+    spawn::apart::block_signals().map_err(failed("signals"))?;
+    spawn::apart::own_descriptors().map_err(failed("descriptors of its own"))?;
     own_streams(&options.data_dir)?;
     let has_own_folder = spawn::apart::own_folder_and_mask();
     if has_own_folder {
@@ -75,7 +84,7 @@ fn keep(options: KeeperOptions) -> Result<(), StartError> {
         open_files: state::open_files_of(&limit),
     };
     let Some(keeper) = super::start(options, home)? else {
-        log(format_args!("another keeper holds this data directory"));
+        log(format_args!("{}", super::HELD));
         return Ok(());
     };
     if has_own_folder {
@@ -95,7 +104,6 @@ fn keep(options: KeeperOptions) -> Result<(), StartError> {
 
 /// Nothing to read, nothing to say but to the keeper's own log: the host may close its streams as it likes.
 fn own_streams(data_dir: &Path) -> Result<(), StartError> {
-    let failed = |what| move |error| (what, error);
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let null = rustix::fs::open("/dev/null", flags, Mode::empty()).map_err(failed("/dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(failed("standard input"))?;

@@ -1,8 +1,8 @@
 //! The daemon's end of the keeper's socket.
 //!
 //! A [`KeeperLink`] is a handle to one task that owns the connection. The task starts a keeper where none answers,
-//! connects again by itself when the connection ends or the keeper falls silent, and then sends what was not answered once more: every request may
-//! be repeated. Spawns that are issued in the same moment travel in one frame. An exit is acknowledged to the keeper
+//! connects again by itself when the connection ends or the keeper falls silent, and then sends what was not answered
+//! once more: every request may be repeated. Spawns that are issued in the same moment travel in one frame. An exit is acknowledged to the keeper
 //! when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
 
 use std::sync::Arc;
@@ -94,6 +94,7 @@ pub struct KeeperLink {
     exits: Arc<Exits>,
     known: Arc<Known>,
     state: watch::Receiver<LinkState>,
+    trouble: watch::Receiver<Option<String>>,
 }
 
 /// The connection as others see it.
@@ -141,9 +142,11 @@ impl KeeperLink {
         let (commands, received) = mpsc::unbounded_channel();
         let (events, told) = mpsc::channel(EVENTS_MAX);
         let (shown, state) = watch::channel(LinkState::default());
+        let (trouble_told, trouble) = watch::channel(None);
         let exits = Arc::new(Exits::default());
         let known = Arc::new(Known::default());
         let shared = (Arc::clone(&exits), Arc::clone(&known));
+        let shown = (shown, trouble_told);
         let task = task::Task::new(options, received, events, shown, shared);
         tokio::spawn(task.run());
         let link = Self {
@@ -151,8 +154,16 @@ impl KeeperLink {
             exits,
             known,
             state,
+            trouble,
         };
         (link, told)
+    }
+
+    /// Why no keeper can be reached, as far as that is known; none: one answers, or the next one is on its way. Closed
+    /// with the link.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
     }
 
     /// Waits until a keeper answers.

@@ -1,7 +1,7 @@
 //! The keeper itself: its state, how it is made, and how it ends. Its loop is in `turn`, its callers in `callers`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -54,6 +54,8 @@ pub struct Keeper {
     /// None: this keeper is a thread of a host, see [`super::in_process`].
     pub(super) signals: Option<OwnedFd>,
     pub(super) listener: OwnedFd,
+    /// Which file the listener is bound to.
+    pub(super) listener_place: Option<(u64, u64)>,
     pub(super) next_connection: Key,
     pub(super) read_buffer: Vec<u8>,
     pub(super) idle_since: Option<Instant>,
@@ -96,6 +98,7 @@ impl Keeper {
             epoll::add(&epoll, signals, Source::Signals.data(), EventFlags::IN)?;
         }
         epoll::add(&epoll, &parts.listener, Source::Listener.data(), EventFlags::IN)?;
+        let listener_place = sockets::place_of(parts.data_folder.as_fd());
         Ok(Self {
             options: parts.options,
             data_dir: parts.data_dir,
@@ -118,6 +121,7 @@ impl Keeper {
             ending: None,
             epoll,
             signals: parts.signals,
+            listener_place,
             listener: parts.listener,
             next_connection: 0,
             read_buffer: vec![0; 16 * 1024],
@@ -171,7 +175,9 @@ impl Keeper {
         self.groups.remove_all();
         let all = live(&self.apps, &self.exits, &[]);
         let _ = self.records.rewrite(&all);
-        let _ = rustix::fs::unlinkat(&self.data_folder, sockets::SOCKET, AtFlags::empty());
+        if self.listener_place == sockets::place_of(self.data_folder.as_fd()) {
+            let _ = rustix::fs::unlinkat(&self.data_folder, sockets::SOCKET, AtFlags::empty());
+        }
     }
 
     /// Removes an app's output pipe.

@@ -127,8 +127,12 @@ impl Keeper {
         let Some(signals) = &self.signals else {
             return;
         };
-        if spawn::read_signals(signals.as_fd()).contains(&KeeperSignal::End) {
+        let taken = spawn::read_signals(signals.as_fd());
+        if taken.contains(&KeeperSignal::End) {
             self.end(Ending::LeaveApps);
+        }
+        if taken.contains(&KeeperSignal::Listen) && !self.is_ending() {
+            self.listen_anew();
         }
         // One signal may stand for many children.
         while let Some(reaped) = spawn::reap() {

@@ -139,3 +139,16 @@ fn what_is_blocked_says_how_to_accept_it() {
     assert_eq!(found.status, NodeState::Degraded);
     assert!(found.reason.unwrap().ends_with("osier reconcile --prune"));
 }
+
+#[test]
+fn a_keeper_that_does_not_answer_degrades_and_says_why() {
+    let found = headline(
+        [],
+        Surroundings {
+            keeper_error: Some("the keeper does not answer"),
+            ..settled()
+        },
+    );
+    assert_eq!(found.status, NodeState::Degraded);
+    assert_eq!(found.reason.as_deref(), Some("the keeper does not answer"));
+}

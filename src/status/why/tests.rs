@@ -1,6 +1,6 @@
 //! Every state with its paragraph.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::specs::AppSpec;
@@ -83,6 +83,7 @@ fn told_of(state: &AppState, origin: Option<&Origin>, change: impl FnOnce(&mut W
         hold: None,
         is_stopped_by_hand: false,
         next_look_ms: Some(NOW + 40_000),
+        unseen: None,
         now_ms: NOW,
     };
     change(&mut facts);
@@ -294,6 +295,7 @@ fn who_suspended_it_is_told_what_ends_that_and_how_it_differs() {
             hold: Some(hold),
             is_stopped_by_hand: false,
             next_look_ms: None,
+            unseen: None,
             now_ms: NOW,
         });
         told.split_once("healthy. ").unwrap().1.to_owned()
@@ -359,4 +361,33 @@ fn a_flood_of_last_words_is_cut() {
     failed.last_error = error("exit 1");
     let text = told(&failed, |facts| facts.last_words = flood);
     assert!(text.len() < 900, "{}", text.len());
+}
+
+#[test]
+fn what_nobody_can_see_is_not_told_as_known() {
+    static TROUBLE: LazyLock<KeeperTrouble> = LazyLock::new(|| KeeperTrouble {
+        why: "it is there and says nothing".to_owned(),
+        since_ms: NOW - 20_000,
+    });
+    let trouble: &'static KeeperTrouble = &TROUBLE;
+    let mut running = state(RunState::Running, SyncState::Synced);
+    running.os_pid = Some(4711);
+    running.health = HealthState::Healthy;
+    running.isolation = "process".to_owned();
+    let shown = trouble.shade(&running);
+    assert_eq!(shown.health, HealthState::Unknown);
+    assert_eq!(
+        shown.last_error.as_ref().unwrap().code,
+        "osier::keeper::unreachable"
+    );
+    let text = told(&shown, |facts| facts.unseen = Some(trouble));
+    assert!(
+        text.ends_with(
+            "It was process 4711 when it was last seen. Whether it still runs is not known since 20 s ago: the keeper \
+             does not answer: it is there and says nothing. Next: it is looked for as soon as the keeper answers."
+        ),
+        "{text}"
+    );
+    running.isolation = "embedded".to_owned();
+    assert_eq!(trouble.shade(&running), running);
 }

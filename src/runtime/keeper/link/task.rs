@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
-use super::wire::{Lost, Wire};
+use super::wire::{Due, Lost, Wire};
 use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, start};
 use crate::names::InstanceId;
 use crate::runtime::keeper::frame::CALL_BYTES_MAX;
 use crate::runtime::keeper::protocol::{
-    Call, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
+    Call, Hello, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
     Spawned, VERSION,
 };
 
 /// The wait before the next attempt to reach a keeper, doubling.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
-const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Each may start a process that finds that it is not to be the keeper.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long a keeper may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
+const SILENT: &str = "it is there and says nothing";
 /// Commands taken in one turn.
 const COMMANDS_MAX: usize = 512;
 
@@ -40,6 +41,7 @@ pub struct Task {
     commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<LinkEvent>,
     shown: watch::Sender<LinkState>,
+    trouble: watch::Sender<Option<String>>,
     exits: Arc<Exits>,
     known: Arc<Known>,
     next_id: u64,
@@ -56,7 +58,7 @@ impl Task {
         options: LinkOptions,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<LinkEvent>,
-        shown: watch::Sender<LinkState>,
+        (shown, trouble): (watch::Sender<LinkState>, watch::Sender<Option<String>>),
         (exits, known): (Arc<Exits>, Arc<Known>),
     ) -> Self {
         Self {
@@ -64,6 +66,7 @@ impl Task {
             commands,
             events,
             shown,
+            trouble,
             exits,
             known,
             next_id: 0,
@@ -80,7 +83,7 @@ impl Task {
         // Kept until there is another: a tied keeper that was only slow must not find itself without a daemon.
         let mut last = None;
         loop {
-            let why = match self.connect().await {
+            match self.connect().await {
                 Ok(mut wire) => {
                     wait = RETRY_FIRST;
                     drop(last.take());
@@ -88,14 +91,16 @@ impl Task {
                     last = Some(wire);
                     match lost {
                         Lost::Unwanted => return,
-                        Lost::Broken(why) => why,
+                        Lost::Silent => self.failed(SILENT),
+                        // Most likely it is gone, and the next one is there in a moment.
+                        Lost::Broken(why) => self.lost(&why),
                     }
                 }
                 Err(Lost::Unwanted) => return,
-                Err(Lost::Broken(why)) => why,
-            };
-            self.lost(why);
-            if self.is_finishing || self.commands.is_closed() {
+                Err(Lost::Silent) => self.failed(SILENT),
+                Err(Lost::Broken(why)) => self.failed(&why),
+            }
+            if self.is_unwanted() {
                 return;
             }
             self.hold();
@@ -104,12 +109,28 @@ impl Task {
         }
     }
 
-    fn lost(&mut self, why: String) {
+    fn is_unwanted(&self) -> bool {
+        self.is_finishing || self.commands.is_closed()
+    }
+
+    /// There is no connection.
+    fn lost(&self, why: &str) {
         self.shown.send_modify(|state| {
             state.is_connected = false;
-            state.why.clone_from(&why);
+            why.clone_into(&mut state.why);
         });
+        let why = why.to_owned();
         let _ = self.events.try_send(LinkEvent::Disconnected { why });
+    }
+
+    /// There is none, and it is known that there is none to be had just now.
+    fn failed(&self, why: &str) {
+        self.lost(why);
+        self.trouble.send_if_modified(|trouble| {
+            let is_news = trouble.as_deref() != Some(why);
+            *trouble = Some(why.to_owned());
+            is_news
+        });
     }
 
     /// Takes in what came while there is no connection, but for what was given up since.
@@ -143,13 +164,22 @@ impl Task {
         }
         wire.write()?;
         self.next_id = 2;
-        let greeted = tokio::time::timeout(HELLO_WITHIN, self.greet(&mut wire)).await;
-        greeted.map_err(|_| Lost::Broken("the keeper does not say hello".into()))??;
-        Ok(wire)
+        let mut hello = None;
+        loop {
+            match tokio::time::timeout(HELLO_WITHIN, self.greet(&mut wire, &mut hello)).await {
+                Ok(greeted) => return greeted.map(|()| wire),
+                // It holds its socket, so there is no other to be had: another connection would only wait as well.
+                Err(_) => self.failed(SILENT),
+            }
+            if self.is_unwanted() {
+                return Err(Lost::Unwanted);
+            }
+            self.hold();
+        }
     }
 
-    async fn greet(&mut self, wire: &mut Wire) -> Result<(), Lost> {
-        let mut hello = None;
+    /// May be dropped and begun again; `hello` is what has passed already.
+    async fn greet(&mut self, wire: &mut Wire, hello: &mut Option<Hello>) -> Result<(), Lost> {
         loop {
             wire.pass().await?;
             while let Some(message) = wire.next_message()? {
@@ -157,11 +187,12 @@ impl Task {
                     Message::Reply {
                         result: Ok(Reply::Hello(said)),
                         ..
-                    } => hello = Some(said),
+                    } => *hello = Some(said),
                     Message::Reply {
                         result: Ok(Reply::List(list)),
                         ..
                     } => {
+                        let hello = hello.take();
                         let hello = hello.ok_or_else(|| Lost::Broken("a list before the hello".into()))?;
                         self.begin(wire, &list)?;
                         let _ = self.events.try_send(LinkEvent::Connected { hello, list });
@@ -210,13 +241,14 @@ impl Task {
             state.generation += 1;
             state.why.clear();
         });
+        self.trouble.send_if_modified(|trouble| trouble.take().is_some());
         Ok(())
     }
 
     async fn serve(&mut self, wire: &mut Wire) -> Lost {
         let mut commands = Vec::with_capacity(COMMANDS_MAX);
         loop {
-            let due = wire.answer_due();
+            let (at, due) = wire.due();
             tokio::select! {
                 // Answers first: they let others go on.
                 biased;
@@ -226,8 +258,13 @@ impl Task {
                         return lost;
                     }
                 }
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    return Lost::Broken("the keeper has fallen silent".into());
+                () = tokio::time::sleep_until(at) => {
+                    if due == Due::Silent {
+                        return Lost::Silent;
+                    }
+                    if let Err(lost) = self.ask(wire) {
+                        return lost;
+                    }
                 }
                 count = self.commands.recv_many(&mut commands, COMMANDS_MAX) => {
                     if count == 0 {
@@ -240,6 +277,17 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Asks whether the keeper is there: the cheapest call that every version answers.
+    fn ask(&mut self, wire: &mut Wire) -> Result<(), Lost> {
+        let request = Request::Acknowledge {
+            instances: Vec::new(),
+        };
+        let id = next(&mut self.next_id);
+        wire.queue(&Call { id, request })?;
+        wire.asked();
+        wire.write()
     }
 
     fn take_messages(&mut self, wire: &mut Wire) -> Result<(), Lost> {

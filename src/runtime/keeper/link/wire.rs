@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -11,6 +12,10 @@ use crate::runtime::keeper::frame::{FrameBuffer, write_frame};
 use crate::runtime::keeper::protocol::{Call, Message};
 
 const READ_BYTES: usize = 64 * 1024;
+/// A keeper that has said nothing for so long is asked whether it is there. Rarely: an idle node is to stay idle.
+const ASK_AFTER: Duration = Duration::from_secs(10);
+/// How long it has for the answer: with the above, a keeper that hangs is noticed within 15 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A connection and what passes through it.
 pub struct Wire {
@@ -20,13 +25,28 @@ pub struct Wire {
     sent: usize,
     /// Calls without an answer, oldest first, and when each was made.
     owed: VecDeque<(u64, Instant)>,
+    /// When the keeper said something last.
+    heard_at: Instant,
+    /// When it was asked whether it is there, having said nothing since.
+    asked_at: Option<Instant>,
     buffer: Vec<u8>,
+}
+
+/// What a wire on which nothing comes is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// The keeper is to be asked whether it is there.
+    Ask,
+    /// An answer is overdue.
+    Silent,
 }
 
 /// Why a task stops serving a connection.
 pub enum Lost {
     /// Every handle is gone.
     Unwanted,
+    /// The keeper is there and says nothing.
+    Silent,
     /// The connection is of no use.
     Broken(String),
 }
@@ -45,13 +65,28 @@ impl Wire {
             outgoing: Vec::new(),
             sent: 0,
             owed: VecDeque::new(),
+            heard_at: Instant::now(),
+            asked_at: None,
             buffer: vec![0; READ_BYTES],
         }
     }
 
-    /// When the keeper must have answered the oldest call that it has not; none: it owes nothing.
-    pub fn answer_due(&self) -> Option<Instant> {
-        self.owed.front().map(|(_, sent_at)| *sent_at + CALL_DEADLINE)
+    /// What is to be done when nothing comes until then.
+    pub fn due(&self) -> (Instant, Due) {
+        let owed = self.owed.front().map(|(_, sent_at)| *sent_at + CALL_DEADLINE);
+        let asked = self.asked_at.map(|asked_at| asked_at + ANSWER_WITHIN);
+        let silent = owed.into_iter().chain(asked).min().map(|at| (at, Due::Silent));
+        let ask = (self.heard_at + ASK_AFTER, Due::Ask);
+        match (silent, self.asked_at) {
+            (Some(silent), None) if silent.0 > ask.0 => ask,
+            (Some(silent), _) => silent,
+            (None, _) => ask,
+        }
+    }
+
+    /// Notes that the keeper is asked now whether it is there.
+    pub fn asked(&mut self) {
+        self.asked_at = Some(Instant::now());
     }
 
     /// To be sent with the next [`Self::write`].
@@ -74,7 +109,11 @@ impl Wire {
         if ready.is_readable() || ready.is_read_closed() {
             match self.stream.try_read(&mut self.buffer) {
                 Ok(0) => return Err(Lost::Broken("the keeper closed the connection".into())),
-                Ok(count) => self.incoming.extend(self.buffer.get(..count).unwrap_or_default()),
+                Ok(count) => {
+                    self.heard_at = Instant::now();
+                    self.asked_at = None;
+                    self.incoming.extend(self.buffer.get(..count).unwrap_or_default());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.into()),
             }

@@ -59,6 +59,8 @@ pub enum KeeperSignal {
     Child,
     /// End.
     End,
+    /// Nobody finds the keeper's socket: another keeper says so, or an operator.
+    Listen,
 }
 
 /// Makes signals data: every disposition as a fresh process has it (SIGPIPE and SIGHUP ignored), children's ends and
@@ -114,6 +116,7 @@ pub fn read_signals(fd: BorrowedFd<'_>) -> Vec<KeeperSignal> {
         .filter_map(|number| match i32::from_ne_bytes(*number) {
             libc::SIGCHLD => Some(KeeperSignal::Child),
             libc::SIGTERM | libc::SIGINT => Some(KeeperSignal::End),
+            libc::SIGHUP => Some(KeeperSignal::Listen),
             _ => None,
         })
         .collect()

@@ -12,8 +12,7 @@ fn what_was_given_up_while_no_keeper_answers_is_dropped() {
         program: KeeperProgram::Installed("/nonexistent".into()),
     };
     let (events, _told) = mpsc::channel(1);
-    let shown = watch::Sender::new(LinkState::default());
-    let mut task = Task::new(options, received, events, shown, Default::default());
+    let mut task = Task::new(options, received, events, Default::default(), Default::default());
     let call = || {
         let (reply, answer) = oneshot::channel();
         let request = Request::Capabilities;
