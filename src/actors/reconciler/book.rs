@@ -7,7 +7,7 @@ use std::ops::Deref;
 use super::ledger::{Decision, Ledger, Standing};
 use crate::lifecycle::Target;
 use crate::names::{AppName, SpecDigest};
-use crate::plan::Plan;
+use crate::plan::{Action, Plan};
 use crate::status::Blocked;
 
 /// A ledger that is read freely and changed through [`Book::change`] only.
@@ -16,8 +16,8 @@ pub(super) struct Book {
     ledger: Ledger,
     /// What follows from the ledger as it is; none after a change.
     verdict: Option<Verdict>,
-    /// Removals were held back when it was decided last: how many run decides whether they still are.
-    is_blocked: bool,
+    /// Apps are to be removed, by what was decided last: how many run decides whether that is too much at once.
+    has_removals: bool,
     /// The apps that others depend on; none after a change.
     needed: Option<BTreeSet<AppName>>,
 }
@@ -36,7 +36,7 @@ impl Book {
         Self {
             ledger,
             verdict: None,
-            is_blocked: false,
+            has_removals: false,
             needed: None,
         }
     }
@@ -63,7 +63,7 @@ impl Book {
         let before = self.ledger.standings.get(&app);
         let is_satisfied = before.is_some_and(|before| before.satisfied);
         let is_same_applied = before.is_some_and(|before| digest(before) == digest(&standing));
-        let decides = (!is_same_applied && (self.is_blocked || !self.ledger.is_plainly_wanted(&app)))
+        let decides = (!is_same_applied && (self.has_removals || !self.ledger.is_plainly_wanted(&app)))
             || (is_satisfied != standing.satisfied && self.is_needed(&app));
         if decides || !is_same_applied {
             // The plan is another one even where the targets are not.
@@ -93,7 +93,8 @@ impl Book {
             targets,
             blocked,
         } = self.ledger.decide();
-        self.is_blocked = blocked.is_some();
+        let removes = |action: &Action| matches!(action, Action::Remove { .. });
+        self.has_removals = blocked.is_some() || plan.actions.iter().any(removes);
         let verdict = self.verdict.insert(Verdict { plan, blocked });
         (verdict.clone(), Some(targets))
     }
