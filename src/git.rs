@@ -28,6 +28,7 @@ mod tree;
 mod walk;
 mod watch;
 
+pub use clone::AcceptedNote;
 pub use commit::Commit;
 pub use error::GitError;
 pub use fetch::Update;

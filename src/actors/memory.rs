@@ -52,8 +52,7 @@ impl SpecReader for CloneReader {
     fn accept(&self, commit: CommitId) -> BoxFuture<'static, bool> {
         let clone = self.clone.clone();
         Box::pin(async move {
-            let noted = async { clone.get().await?.accept(commit).await };
-            let noted = noted.await;
+            let noted = clone.accept(commit).await;
             if let Err(error) = &noted {
                 warn!(%error, "the accepted commit cannot be noted; a restart would look it up again");
             }

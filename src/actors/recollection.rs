@@ -1,4 +1,4 @@
-//! What the node remembers over its own end: app records and operators' words, kept in the store.
+//! What the node remembers over its own end: app records, operators' words and the accepted commit, kept in the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::app::AppRecords;
 use super::housekeeper::LeavingsMemory;
 use super::reconciler::{Memory, OperatorWords};
+use super::repo_watcher::AcceptedMemory;
+use crate::git::AcceptedNote;
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
 use crate::runtime::leavings::Leavings;
@@ -19,6 +21,11 @@ impl Record for Leavings {
     const VERSION: u8 = 1;
 }
 
+impl Record for AcceptedNote {
+    const VERSION: u8 = 1;
+}
+
+const ACCEPTED: Key<AcceptedNote> = Key::new("accepted");
 const LEAVINGS: Key<Leavings> = Key::new("leavings");
 const WORDS: Key<OperatorWords> = Key::new("operator-words");
 
@@ -55,6 +62,16 @@ impl LeavingsMemory for Recollection {
 
     fn save_leavings(&self, leavings: &Leavings) {
         self.0.put(&LEAVINGS, leavings);
+    }
+}
+
+impl AcceptedMemory for Recollection {
+    fn accepted(&self) -> Option<AcceptedNote> {
+        self.0.get(&ACCEPTED)
+    }
+
+    fn save_accepted(&self, note: &AcceptedNote) {
+        self.0.put(&ACCEPTED, note);
     }
 }
 

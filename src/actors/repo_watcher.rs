@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use super::mailbox::{Depth, Mailbox};
 use super::node_board::NodeBoard;
 use crate::clock::now_ms;
-use crate::git::{Commit, GitError, GitRepository, GitSettings, Update};
+use crate::git::{AcceptedNote, Commit, GitError, GitRepository, GitSettings, Update};
 use crate::names::CommitId;
 use crate::specs::desired::CommitFacts;
 use crate::status::{Blocked, BlockedKind};
@@ -40,18 +40,28 @@ pub(crate) struct WatcherServices {
 #[derive(Clone)]
 pub(crate) struct SharedClone(Arc<Opening>);
 
+/// Keeps what was accepted beside the clone, which may be lost.
+pub(crate) trait AcceptedMemory: Send + Sync + 'static {
+    /// What was accepted last.
+    fn accepted(&self) -> Option<AcceptedNote>;
+    /// Keeps it; returns at once.
+    fn save_accepted(&self, note: &AcceptedNote);
+}
+
 struct Opening {
     settings: GitSettings,
     folder: PathBuf,
+    memory: Arc<dyn AcceptedMemory>,
     opened: tokio::sync::Mutex<Option<GitRepository>>,
 }
 
 impl SharedClone {
     /// The clone in `folder`; nothing is touched yet.
-    pub fn new(settings: GitSettings, folder: PathBuf) -> Self {
+    pub fn new(settings: GitSettings, folder: PathBuf, memory: Arc<dyn AcceptedMemory>) -> Self {
         Self(Arc::new(Opening {
             settings,
             folder,
+            memory,
             opened: tokio::sync::Mutex::default(),
         }))
     }
@@ -66,8 +76,21 @@ impl SharedClone {
             return Ok(repository.clone());
         }
         let repository = GitRepository::open(self.0.settings.clone(), self.0.folder.clone()).await?;
+        if let Some(note) = self.0.memory.accepted() {
+            repository.remember(note).await?;
+        }
         *opened = Some(repository.clone());
         Ok(repository)
+    }
+
+    /// Takes a commit as accepted.
+    ///
+    /// # Errors
+    /// When there is no such commit here, or it cannot be noted.
+    pub async fn accept(&self, commit: CommitId) -> Result<(), GitError> {
+        let note = self.get().await?.accept(commit).await?;
+        self.0.memory.save_accepted(&note);
+        Ok(())
     }
 }
 
@@ -320,11 +343,7 @@ impl Watching {
         };
         let (services, myself) = (self.services.clone(), self.myself.clone());
         tokio::spawn(async move {
-            let accepted = match services.clone.get().await {
-                Ok(clone) => clone.accept(commit).await,
-                Err(error) => Err(error),
-            };
-            match accepted {
+            match services.clone.accept(commit).await {
                 // The next look finds that the head is accepted, and hands it on.
                 Ok(()) => drop(myself.cast(WatcherMsg::Look { reply })),
                 Err(error) => drop(reply.send(Err(error.to_string()))),

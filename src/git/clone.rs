@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use gix::ThreadSafeRepository;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+use serde::{Deserialize, Serialize};
 
 use super::error::GitError;
 use super::foreign_text::chain_text;
@@ -37,6 +38,16 @@ pub(super) const PACKS_MAX: usize = 32;
 
 /// The largest object that is ever unpacked: a hostile pack may claim any size.
 const OBJECT_BYTES_MAX: u64 = 256 << 20;
+
+/// What was accepted last, and where it came from. Kept beside the clone, and to be kept by the node as well: whoever
+/// loses the whole clone must not take a rewritten history for the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedNote {
+    /// The commit.
+    pub commit: CommitId,
+    /// A digest of the repository's URL and branch: another source has another history.
+    pub source: String,
+}
 
 /// The folder that holds the clone and its predecessors.
 #[derive(Debug, Clone)]
@@ -92,17 +103,36 @@ impl CloneFolder {
     /// or new. (gix cannot fetch into a clone that has a reference to a commit that is not there.)
     pub(super) fn accepted(&self, clone: &gix::Repository) -> Option<gix::ObjectId> {
         let known = read_ref(clone, ACCEPTED_REF).ok().flatten();
-        known.or_else(|| self.note().map(|(id, _)| id))
+        known.or_else(|| gix::ObjectId::from_hex(self.note()?.commit.as_str().as_bytes()).ok())
     }
 
     /// Notes what is accepted and where it came from.
-    pub(super) fn note_accepted(&self, id: gix::ObjectId, settings: &GitSettings) -> Result<(), GitError> {
-        let note = (id, digest_of_source(settings));
-        if self.note().as_ref() == Some(&note) {
+    pub(super) fn note_accepted(
+        &self,
+        commit: &CommitId,
+        settings: &GitSettings,
+    ) -> Result<AcceptedNote, GitError> {
+        let note = AcceptedNote {
+            commit: commit.clone(),
+            source: digest_of_source(settings),
+        };
+        if self.note().as_ref() != Some(&note) {
+            self.write_note(&note)?;
+        }
+        Ok(note)
+    }
+
+    /// Takes over a note that was kept elsewhere, unless there is one here.
+    pub(super) fn remember(&self, note: &AcceptedNote) -> Result<(), GitError> {
+        if self.note().is_some() {
             return Ok(());
         }
+        self.write_note(note)
+    }
+
+    fn write_note(&self, note: &AcceptedNote) -> Result<(), GitError> {
         let temporary = self.0.join("accepted.tmp");
-        write(&temporary, &format!("{} {}\n", note.0, note.1))?;
+        write(&temporary, &format!("{} {}\n", note.commit, note.source))?;
         rename(&temporary, &self.note_path())
     }
 
@@ -116,13 +146,16 @@ impl CloneFolder {
     /// Did the accepted commit come from here? Where that cannot be told, yes: a rewrite is then refused.
     pub(super) fn is_source_of_accepted(&self, settings: &GitSettings) -> bool {
         self.note()
-            .is_none_or(|(_, source)| source == digest_of_source(settings))
+            .is_none_or(|note| note.source == digest_of_source(settings))
     }
 
-    fn note(&self) -> Option<(gix::ObjectId, String)> {
+    fn note(&self) -> Option<AcceptedNote> {
         let text = fs::read_to_string(self.note_path()).ok()?;
-        let (id, source) = text.trim_end().split_once(' ')?;
-        Some((gix::ObjectId::from_hex(id.as_bytes()).ok()?, source.to_owned()))
+        let (commit, source) = text.trim_end().split_once(' ')?;
+        Some(AcceptedNote {
+            commit: commit.parse().ok()?,
+            source: source.to_owned(),
+        })
     }
 
     fn note_path(&self) -> PathBuf {

@@ -9,8 +9,8 @@ use std::time::Instant;
 use gix::ThreadSafeRepository;
 
 use super::clone::{
-    ACCEPTED_REF, CloneFolder, FETCHED_REF, SyncedPacks, commit_id, pack_count, read_ref, sync_to_disk,
-    write_ref,
+    ACCEPTED_REF, AcceptedNote, CloneFolder, FETCHED_REF, SyncedPacks, commit_id, pack_count, read_ref,
+    sync_to_disk, write_ref,
 };
 use super::commit::Commit;
 use super::error::GitError;
@@ -133,14 +133,19 @@ impl Keeping {
     }
 
     /// Takes a commit as accepted.
-    pub(super) fn accept(&self, commit: &CommitId) -> Result<(), GitError> {
+    pub(super) fn accept(&self, commit: &CommitId) -> Result<AcceptedNote, GitError> {
         let repository = self.handle();
         let id = git_id(commit)?;
         Commit::read(&repository, id)?;
         if read_ref(&repository, ACCEPTED_REF)? != Some(id) {
             write_ref(&repository, ACCEPTED_REF, id)?;
         }
-        self.folder.note_accepted(id, &self.settings)
+        self.folder.note_accepted(commit, &self.settings)
+    }
+
+    /// Takes over what was noted as accepted, unless this clone knows by itself.
+    pub(super) fn remember(&self, note: &AcceptedNote) -> Result<(), GitError> {
+        self.folder.remember(note)
     }
 
     /// Makes what was accepted, with its objects, outlive a power cut.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::clone::AcceptedNote;
 use super::commit::Commit;
 use super::error::GitError;
 use super::fetch::Update;
@@ -108,8 +109,8 @@ impl GitRepository {
     ///
     /// # Errors
     /// When there is no such commit here, or the reference cannot be written.
-    pub async fn accept(&self, commit: CommitId) -> Result<(), GitError> {
-        self.read(move |keeping| keeping.accept(&commit)).await?;
+    pub async fn accept(&self, commit: CommitId) -> Result<AcceptedNote, GitError> {
+        let note = self.read(move |keeping| keeping.accept(&commit)).await?;
         let (permit, shared) = (self.0.reads.clone().try_acquire_owned(), self.0.clone());
         // Where all readers are busy, the next acceptance flushes this one too.
         if let Ok(permit) = permit {
@@ -122,7 +123,15 @@ impl GitRepository {
                 done
             })?);
         }
-        Ok(())
+        Ok(note)
+    }
+
+    /// Takes over what was noted as accepted, unless this clone knows by itself. To be called before the first update.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn remember(&self, note: AcceptedNote) -> Result<(), GitError> {
+        self.read(move |keeping| keeping.remember(&note)).await
     }
 
     /// The facts of a commit.

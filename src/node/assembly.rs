@@ -19,7 +19,7 @@ use crate::actors::memory::{CloneArtefacts, CloneReader};
 use crate::actors::node_board::NodeBoard;
 use crate::actors::recollection::Recollection;
 use crate::actors::reconciler::{Memory, Reconciler, ReconcilerMsg, ReconcilerServices};
-use crate::actors::repo_watcher::{RepoWatcher, SharedClone, WatcherServices};
+use crate::actors::repo_watcher::{AcceptedMemory, RepoWatcher, SharedClone, WatcherServices};
 use crate::actors::store_watch::{self, StoreWatchArguments};
 use crate::actors::telemetry_router::Telemetry;
 use crate::control::door::{ControlDoor, DoorArguments};
@@ -53,6 +53,7 @@ pub(super) struct Parts {
     pub records: Arc<dyn crate::actors::app::AppRecords>,
     pub known: BTreeMap<AppName, AppRecord>,
     pub memory: Arc<dyn Memory>,
+    pub accepted: Arc<dyn AcceptedMemory>,
     pub leavings: Arc<dyn LeavingsMemory>,
     pub node_board: Arc<NodeBoard>,
     pub data_dir: DataDir,
@@ -79,7 +80,11 @@ pub(super) struct Running {
 pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) -> Result<Running, NodeError> {
     let directory = Arc::new(Directory::default());
     let facts = Arc::new(parts.facts);
-    let clone = SharedClone::new(parts.settings.repo.clone(), parts.settings.data_dir.join("repo"));
+    let clone = SharedClone::new(
+        parts.settings.repo.clone(),
+        parts.settings.data_dir.join("repo"),
+        parts.accepted,
+    );
     let folders = Folders::at(parts.settings.data_dir.join("artefacts"));
     let board = Arc::new(Board::default());
     let reported = directory.clone();
@@ -331,6 +336,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<NodeHandle, NodeEr
         known: recollection.apps(),
         records: Arc::new(recollection.clone()),
         memory: Arc::new(recollection.clone()),
+        accepted: Arc::new(recollection.clone()),
         leavings: Arc::new(recollection),
         node_board,
         data_dir,

@@ -138,10 +138,10 @@ impl<'a> Tally<'a> {
         causes.extend(around.store_error.map(str::to_owned));
         causes.extend(around.keeper_error.map(str::to_owned));
         if !around.has_specs {
-            let status = if around.source_error.is_some() {
-                NodeState::Error
-            } else {
-                NodeState::Initializing
+            let status = match (around.source_error, around.blocked) {
+                (Some(_), _) => NodeState::Error,
+                (None, Some(_)) => NodeState::Degraded,
+                (None, None) => NodeState::Initializing,
             };
             return (status, causes);
         }

@@ -18,6 +18,8 @@ pub struct WhyFacts<'a> {
     pub state: &'a AppState,
     /// What git asks for now.
     pub desired: Option<&'a DesiredApp>,
+    /// Whether that is known: the accepted commit was read.
+    pub is_git_read: bool,
     /// What runs, or ran last.
     pub applied: Option<&'a DesiredApp>,
     /// Who changed what is asked for (or its mistake, or its absence) last.
@@ -85,6 +87,11 @@ impl WhyFacts<'_> {
             return Some(self.by_hand());
         }
         let Some(desired) = self.desired else {
+            if !self.is_git_read {
+                return Some(format!(
+                    "What git asks of {app} has not been read yet; it goes on as it was last applied."
+                ));
+            }
             return Some(format!("Git does not ask for {app}{}.", self.since(None)));
         };
         let version = &desired.spec.version;
@@ -118,7 +125,8 @@ impl WhyFacts<'_> {
                 shown(&desired.file),
                 desired.line
             ),
-            None => "git does not ask for it".to_owned(),
+            None if self.is_git_read => "git does not ask for it".to_owned(),
+            None => "what git asks of it has not been read yet".to_owned(),
         };
         match (self.is_removed(), &self.state.desired_version) {
             (false, Some(version)) => format!("{app} should run {version} by hand; {git}."),

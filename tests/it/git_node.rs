@@ -259,27 +259,40 @@ fn a_rewritten_history_is_refused_though_the_store_is_lost_and_accepted_for_good
 
 #[test]
 fn a_clone_that_is_lost_is_fetched_again_at_the_first_look_and_still_refuses_a_rewrite() {
-    let specs = Specs::new();
-    specs.put("apps/web/app.yaml", WEB);
-    specs.commit("web");
-    let mut rig = RealDaemon::new(&specs.url(), &[]);
-    rig.start();
-    rig.wait_for_sync(&specs.head());
-    rig.leave();
-    std::fs::remove_dir_all(rig.clone()).unwrap();
-    rig.start();
-    rig.wait_for_sync(&specs.head());
-    let events = rig.osier(&["events", "-o", "jsonl"]).out;
-    assert!(!events.contains("there is no commit"), "{events}");
+    // The clone itself, and all that is kept beside it.
+    for lost in ["repo/current", "repo"] {
+        let specs = Specs::new();
+        specs.put("apps/web/app.yaml", WEB);
+        specs.commit("web");
+        let mut rig = RealDaemon::new(&specs.url(), &[]);
+        let lost = rig.data_dir().join(lost);
+        rig.start();
+        rig.wait_for_sync(&specs.head());
+        rig.leave();
+        std::fs::remove_dir_all(&lost).unwrap();
+        rig.start();
+        rig.wait_for_sync(&specs.head());
+        let events = rig.osier(&["events", "-o", "jsonl"]).out;
+        assert!(!events.contains("there is no commit"), "{events}");
 
-    rig.leave();
-    std::fs::remove_dir_all(rig.clone()).unwrap();
-    specs.git(&["commit", "-q", "--amend", "-m", "rewritten"]);
-    specs.git(&["push", "-q", "--force", "origin", "main"]);
-    rig.start();
-    rig.wait("the rewrite is refused", |rig| {
-        rig.status()["blocked"]["kind"] == "history"
-    });
+        let pid = rig.app("web")["os_pid"].clone();
+        rig.leave();
+        std::fs::remove_dir_all(&lost).unwrap();
+        specs.put("apps/web/app.yaml", &WEB.replace("1.0.0", "6.6.6"));
+        specs.git(&["commit", "-q", "-a", "--amend", "-m", "rewritten"]);
+        specs.git(&["push", "-q", "--force", "origin", "main"]);
+        rig.start();
+        rig.wait("the rewrite is refused", |rig| {
+            let status = rig.status();
+            status["blocked"]["kind"] == "history" && status["status"] == "degraded"
+        });
+        rig.wait("web goes on", |rig| rig.app("web")["os_pid"] == pid);
+        let why = rig.osier(&["why", "web"]).out;
+        assert!(
+            why.contains("What git asks of web has not been read yet"),
+            "{why}"
+        );
+    }
 }
 
 fn processes() -> ProcessSettings {

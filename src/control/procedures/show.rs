@@ -49,6 +49,7 @@ struct Facts {
     exits: Vec<PastExit>,
     last_words: Vec<LogLine>,
     origin: Option<Origin>,
+    is_git_read: bool,
     hold: Option<Hold>,
     next_look_ms: Option<u64>,
     keeper: Option<KeeperTrouble>,
@@ -80,6 +81,7 @@ impl Facts {
                 .map(|exit| exit.as_ref().clone())
                 .collect(),
             last_words: last_words.await.unwrap_or_default(),
+            is_git_read: specs.desired.is_some(),
             hold: hold(node, name, desired.as_deref()),
             next_look_ms: node.node_board.source().next_at_ms,
             keeper,
@@ -94,6 +96,7 @@ impl Facts {
         why::why(&WhyFacts {
             state: &self.posted.state,
             desired: self.desired.as_deref(),
+            is_git_read: self.is_git_read,
             applied: self.posted.record.applied.as_deref(),
             origin: self.origin.as_ref(),
             exits: &self.exits,
