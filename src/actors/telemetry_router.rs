@@ -144,6 +144,7 @@ impl Telemetry {
 
     /// The events that `request` asks for, oldest first. With `follow` it goes on with new ones: without a beginning
     /// (`after`, `since_ms`) after the newest few. A reader that is slow goes on from the ring; it delays nobody.
+    /// Blocking: where it begins may have to be looked up on the disk.
     ///
     /// # Errors
     /// When `after` is no event of this node, or `app` no name.

@@ -225,8 +225,8 @@ fn start(options: KeeperOptions, home: Home) -> Result<Option<Keeper>, StartErro
     let data_dir = options.data_dir.canonicalize();
     let data_dir = data_dir.map_err(|error| at("")(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     let folder = sockets::open_folder(&data_dir).map_err(at(""))?;
-    let may_be_told = home.signals.is_some();
-    let Some(lock) = lock::take(folder.as_fd(), may_be_told).map_err(at(lock::LOCK))? else {
+    let is_process = home.signals.is_some();
+    let Some(lock) = lock::take(folder.as_fd(), is_process).map_err(at(lock::LOCK))? else {
         return Ok(None);
     };
     // Held until the process or the thread ends, with its descriptors.
@@ -237,9 +237,8 @@ fn start(options: KeeperOptions, home: Home) -> Result<Option<Keeper>, StartErro
     let handover = spawn::Handover::new(dev_null, apps_folder).map_err(failed("descriptors"))?;
     let (records, recovered) = records::Records::open(folder.as_fd()).map_err(at("keeper.records"))?;
     let listener = sockets::listen(folder.as_fd(), &data_dir).map_err(at(sockets::SOCKET))?;
-    let may_move = home.signals.is_some();
     let mut keeper = Keeper::new(Parts {
-        groups: cgroup::Groups::detect(&id_of(&data_dir), may_move),
+        groups: cgroup::Groups::detect(&id_of(&data_dir), is_process),
         boot_id: proc::boot_id(),
         torn_records_count: recovered.torn_count,
         options,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::keeper::link::{KeeperError, KeeperLink};
 use super::keeper::protocol::{
@@ -42,7 +42,7 @@ pub struct ProcessOptions {
 #[derive(Debug)]
 pub struct ProcessRuntime {
     link: KeeperLink,
-    options: ProcessOptions,
+    options: Arc<ProcessOptions>,
     /// Which run of an app was seen last: spares a list where only its usage is asked.
     seen: Mutex<HashMap<AppName, InstanceId>>,
 }
@@ -53,7 +53,7 @@ impl ProcessRuntime {
     pub fn new(link: KeeperLink, options: ProcessOptions) -> Self {
         Self {
             link,
-            options,
+            options: Arc::new(options),
             seen: Mutex::default(),
         }
     }
@@ -68,33 +68,17 @@ impl ProcessRuntime {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn_of(&self, launch: &Launch) -> Result<Spawn, RuntimeError> {
-        let spec = &launch.spec;
-        let data = self
-            .options
-            .data_dir
-            .join("apps")
-            .join(spec.name.as_str())
-            .join("data");
-        let program = program::resolve(spec, launch.artefact.as_deref())?;
-        let user = spec.sandbox.user.as_ref().or(self.options.app_user.as_ref());
-        let stop = spec.stop.policy();
-        Ok(Spawn {
-            app: spec.name.clone(),
-            instance: launch.instance.clone(),
-            command: program.command,
-            environment: environment::of(launch, &data),
-            working_dir: program.working_dir,
-            user: user.map(|name| user_of(name)).transpose()?.flatten(),
-            umask: UMASK,
-            no_new_privileges: spec.sandbox.no_new_privileges.unwrap_or(false),
-            limits: limits_of(spec),
-            enforce: self.options.enforce,
-            stop_signal: stop.signal.number(),
-            stop_grace_ms: millis(stop.grace),
-            logs: self.options.logs,
-            label: launch.digest.to_string(),
-        })
+    /// What the keeper is to start. Where files have to be read for it (of the artefact, or the accounts), that is done
+    /// beside: a mount that hangs holds up this app and nobody else.
+    async fn prepare(&self, launch: Launch) -> Result<Spawn, RuntimeError> {
+        let user = launch.spec.sandbox.user.as_ref();
+        if launch.artefact.is_none() && user.or(self.options.app_user.as_ref()).is_none() {
+            return spawn_of(&self.options, &launch);
+        }
+        let options = Arc::clone(&self.options);
+        let prepared = tokio::task::spawn_blocking(move || spawn_of(&options, &launch));
+        let crashed = |crash: tokio::task::JoinError| RuntimeError::Other(crash.to_string());
+        prepared.await.map_err(crashed)?
     }
 
     async fn spawn(&self, spawn: Spawn, stop: StopPolicy) -> Result<protocol::Spawned, KeeperError> {
@@ -163,11 +147,40 @@ impl ProcessRuntime {
     }
 }
 
+fn spawn_of(options: &ProcessOptions, launch: &Launch) -> Result<Spawn, RuntimeError> {
+    let spec = &launch.spec;
+    let data = options
+        .data_dir
+        .join("apps")
+        .join(spec.name.as_str())
+        .join("data");
+    let program = program::resolve(spec, launch.artefact.as_deref())?;
+    let user = spec.sandbox.user.as_ref().or(options.app_user.as_ref());
+    let stop = spec.stop.policy();
+    Ok(Spawn {
+        app: spec.name.clone(),
+        instance: launch.instance.clone(),
+        command: program.command,
+        environment: environment::of(launch, &data),
+        working_dir: program.working_dir,
+        user: user.map(|name| user_of(name)).transpose()?.flatten(),
+        umask: UMASK,
+        no_new_privileges: spec.sandbox.no_new_privileges.unwrap_or(false),
+        limits: limits_of(spec),
+        enforce: options.enforce,
+        stop_signal: stop.signal.number(),
+        stop_grace_ms: millis(stop.grace),
+        logs: options.logs,
+        label: launch.digest.to_string(),
+    })
+}
+
 impl Runtime for ProcessRuntime {
     async fn deploy(&self, launch: Launch) -> Result<Instance, RuntimeError> {
-        let spawn = self.spawn_of(&launch)?;
+        let stop = launch.spec.stop.policy();
+        let spawn = self.prepare(launch).await?;
         let (app, label) = (spawn.app.clone(), spawn.label.clone());
-        let spawned = self.spawn(spawn, launch.spec.stop.policy()).await;
+        let spawned = self.spawn(spawn, stop).await;
         let spawned = spawned.map_err(|error| failed(&error))?;
         let instance = self.instance(app, spawned.instance, &label, spawned.pid, spawned.started_at_ms);
         Ok(Instance {

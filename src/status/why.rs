@@ -306,7 +306,7 @@ impl WhyFacts<'_> {
             .collect();
         let words = lines.join(" / ");
         let words: String = words.chars().take(LAST_WORDS_CHARS_MAX).collect();
-        (!words.is_empty()).then(|| format!("Last words ({}): {words}", end.how))
+        (!words.is_empty()).then(|| format!("Last words ({}): \"{words}\".", end.how))
     }
 
     /// What happens next, and when.

@@ -88,6 +88,8 @@ head_commit() { git -C "$W/repo.git" rev-parse main; }
 jqs() { a_status n1 | jq -r "$1"; }
 events() { a_events n1 | jq -c "$1"; }
 count_events() { a_events n1 | jq -c "select($1)" | wc -l; } # events are written in batches: ask with wait_until
+# What an operator asks for is on the disk before it is answered, and with it all that happened before.
+all_is_told() { a_reconcile n1 >"$W/told" 2>&1 || true; }
 is_running() { [ "$(n "$1")" = 1 ] && same_pid_in_status "$1"; } 2>/dev/null
 same_pid_in_status() { [ "$(jqs ".apps[\"$1\"] | select(.state == \"running\") | .pid")" = "$(pids "$1")" ]; }
 in_sync() { a_status "${1:-n1}" 2>/dev/null | jq -e --arg head "$(head_commit)" '.state == "synced" and .revision == $head' >/dev/null; }

@@ -100,24 +100,34 @@ fn a_mistake_names_who_made_it_and_a_removal_who_removed() {
     let mut rig = RealDaemon::new(&specs.url(), &[]);
     rig.start();
     rig.wait_for_sync(&specs.head());
-    specs.put(
-        "apps/web/app.yaml",
-        &format!("name: web\nversion: 1.0.0\n{COMMAND}prot: 80\n"),
-    );
-    specs.commit("a slip");
-    let slip = specs.head();
-    specs.put("README", "more");
-    specs.commit("unrelated");
-    rig.wait("the mistake is seen", |rig| rig.app("web")["sync"] == "error");
-    let told = why(&rig, "web");
-    let expected = format!(
-        "The spec of web has a mistake since {} \"a slip\" (Ada, ",
-        &slip[..7]
-    );
-    assert!(
-        told.starts_with(&expected) && told.contains("): apps/web/app.yaml:4:1: unknown key `prot`"),
-        "{told}"
-    );
+    for (slip, place) in [
+        (
+            format!("name: web\nversion: 1.0.0\n{COMMAND}prot: 80\n"),
+            "4:1: unknown key `prot`",
+        ),
+        // The misspelt key, and not that the right one is missing.
+        (
+            format!("name: web\nvresion: 1.0.0\n{COMMAND}"),
+            "2:1: unknown key `vresion`",
+        ),
+        // What is missing stands in no line that somebody could have written.
+        (format!("name: web\n{COMMAND}"), "1:1: `version` is missing"),
+    ] {
+        specs.put("apps/web/app.yaml", &slip);
+        let slip = specs.commit("a slip");
+        specs.put("README", &slip);
+        let unrelated = specs.commit("unrelated");
+        rig.wait("the mistake is seen", |rig| {
+            rig.status()["last_commit"] == unrelated && rig.app("web")["sync"] == "error"
+        });
+        let told = why(&rig, "web");
+        let expected = format!(
+            "The spec of web has a mistake since {} \"a slip\" (Ada, ",
+            &slip[..7]
+        );
+        let place = format!("): apps/web/app.yaml:{place}");
+        assert!(told.starts_with(&expected) && told.contains(&place), "{told}");
+    }
 
     // A node that removes nothing by itself tells who took the apps out of git.
     for app in ["a", "b", "c"] {

@@ -38,6 +38,17 @@ fn ended(file: &std::path::Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// A daemon whose one app runs, and that app's process.
+fn running_one() -> (Followed, Option<u64>) {
+    let specs = Specs::new();
+    specs.put("apps/a/app.yaml", &sleeper(""));
+    specs.commit("a");
+    let daemon = Followed::start(specs, &[]);
+    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
+    let pid = daemon.app_pid("a");
+    (daemon, pid)
+}
+
 #[test]
 fn stop_all_stops_dependents_before_what_they_depend_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -128,12 +139,7 @@ async fn a_node_that_was_shut_down_leaves_its_data_to_the_next_though_somebody_s
 
 #[test]
 fn a_node_begins_anew_at_sighup_while_somebody_follows_its_events() {
-    let specs = Specs::new();
-    specs.put("apps/a/app.yaml", &sleeper(""));
-    specs.commit("a");
-    let daemon = Followed::start(specs, &[]);
-    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
-    let pid = daemon.app_pid("a");
+    let (daemon, pid) = running_one();
     let mut followers: Vec<_> = (0..4)
         .map(|_| {
             daemon
@@ -167,12 +173,7 @@ fn a_node_begins_anew_at_sighup_while_somebody_follows_its_events() {
 
 #[test]
 fn a_new_configuration_by_which_it_cannot_start_leaves_the_daemon_with_the_old_one() {
-    let specs = Specs::new();
-    specs.put("apps/a/app.yaml", &sleeper(""));
-    specs.commit("a");
-    let daemon = Followed::start(specs, &[]);
-    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
-    let pid = daemon.app_pid("a");
+    let (daemon, pid) = running_one();
     let no_folder = daemon.file("a-file", "");
     daemon.configure(&[&format!("node.data_dir = {no_folder:?}")]);
     daemon.signal(Signal::HUP);
@@ -188,12 +189,7 @@ fn a_new_configuration_by_which_it_cannot_start_leaves_the_daemon_with_the_old_o
 
 #[test]
 fn a_daemon_that_starts_while_its_predecessor_is_being_killed_waits_for_it() {
-    let specs = Specs::new();
-    specs.put("apps/a/app.yaml", &sleeper(""));
-    specs.commit("a");
-    let mut daemon = Followed::start(specs, &[]);
-    daemon.wait("a runs", |daemon| daemon.app_pid("a").is_some());
-    let pid = daemon.app_pid("a");
+    let (mut daemon, pid) = running_one();
     for _ in 0..5 {
         daemon.kill_and_start();
         daemon.wait("it has found its app", |daemon| {

@@ -14,6 +14,7 @@ use crate::actors::repo_watcher::facts_of;
 use crate::git::{Certainty, Change, GitError};
 use crate::names::{AppName, CommitId};
 use crate::specs::DesiredApp;
+use crate::specs::mistake::codes;
 use crate::status::SyncState;
 use crate::status::origin::Origin;
 
@@ -65,7 +66,12 @@ fn question(commit: CommitId, posted: &Posted, desired: Option<&DesiredApp>) -> 
     }
     let (path, line) = match (&posted.state.last_error, desired) {
         (Some(error), None) if posted.state.sync == SyncState::Error => {
-            (error.file.clone()?, error.line.filter(|line| *line > 0))
+            // What is missing stands in no line.
+            let is_missing = error.code == codes::MISSING_KEY;
+            (
+                error.file.clone()?,
+                error.line.filter(|line| *line > 0 && !is_missing),
+            )
         }
         // What is asked for, else what was asked for before it was removed.
         (_, desired) => (path_of(desired.or(posted.record.applied.as_deref())?)?, None),

@@ -21,11 +21,14 @@ pub(crate) async fn app(node: &Arc<NodeContext>, request: AppRequest) -> Result<
     let name = node.app(&request.app)?;
     let usage = node.apps.usage(&name).await;
     let facts = Facts::of(node, &name).await?;
+    let (reader, app) = (node.clone(), name.clone());
+    let events = tokio::task::spawn_blocking(move || newest_events(&reader, &app));
+    let events = events.await.unwrap_or_default();
     Ok(AppDetails {
         why: facts.why(),
         usage,
         dropped_output_bytes: node.node_board.dropped_output_bytes(&name),
-        events: newest_events(node, &name),
+        events,
         desired: facts.desired.as_deref().cloned(),
         applied: facts.posted.record.applied.as_deref().cloned(),
         state: AppState::clone(&facts.posted.state),
@@ -120,7 +123,7 @@ pub(super) fn hold(node: &NodeContext, app: &AppName, desired: Option<&DesiredAp
 /// So many events are shown.
 const EVENTS_SHOWN: usize = 10;
 
-/// The newest events about an app, newest first.
+/// The newest events about an app, newest first. Blocking.
 fn newest_events(node: &NodeContext, app: &AppName) -> Vec<EventRecord> {
     let query = EventQuery {
         app: Some(app.clone()),

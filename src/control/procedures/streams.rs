@@ -37,8 +37,11 @@ pub(crate) async fn events(
     request: EventsRequest,
     items: Items,
 ) -> Result<(), RpcError> {
-    let events = node.telemetry.events(&request);
-    let mut events = events.map_err(|error| RpcError::new(RpcErrorCode::NotFound, error.to_string()))?;
+    let telemetry = node.telemetry.clone();
+    // Where it begins is looked up on the disk.
+    let opened = tokio::task::spawn_blocking(move || telemetry.events(&request));
+    let opened = opened.await.map_err(|_| super::unavailable("event store"))?;
+    let mut events = opened.map_err(|error| RpcError::new(RpcErrorCode::NotFound, error.to_string()))?;
     loop {
         let record = tokio::select! {
             record = events.next() => record,

@@ -13,60 +13,11 @@ use crate::specs::values::Span;
 use crate::status::AppError;
 use crate::telemetry::Event;
 
-/// Something that happens in the world.
-#[derive(Debug, Clone)]
-enum Move {
-    Hand {
-        version: u8,
-        kind: Hand,
-    },
-    /// The effect under way ends.
-    Finish(Ending),
-    /// The fetch under way ends.
-    FinishFetch {
-        works: bool,
-    },
-    /// What runs dies, and the actor hears of it.
-    Die {
-        code: i32,
-    },
-    /// What runs dies while the actor is told nothing but that it lost sight.
-    LoseSight {
-        dies: bool,
-    },
-    Wait {
-        ms: u64,
-    },
-    Operate(Operation),
-    /// An outcome of an effect that is over.
-    Stale,
-    /// The actor (or the daemon) dies; its successor starts from the record.
-    Crash {
-        finishes: bool,
-    },
-}
+mod laws;
+mod moves;
 
-#[derive(Debug, Clone, Copy)]
-enum Hand {
-    Run,
-    RunUnmet,
-    Suspended,
-    Bad,
-    Keep,
-    Gone,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    Works,
-    Fails,
-    /// The runtime is away; nothing happened.
-    Away,
-    /// Time ran out; it happened all the same.
-    TimesOutDone,
-    /// Time ran out, and nothing happened.
-    TimesOutUndone,
-}
+use laws::applied_digest;
+use moves::{Ending, Hand, Move, moves};
 
 /// The apps that targets name. Odd ones have an artefact; the last two are transient and temporary.
 const VERSIONS: u8 = 6;
@@ -222,29 +173,6 @@ impl World {
     fn set_work(&mut self, effect: Effect) {
         assert!(self.work.is_none(), "{effect:?} began beside {:?}", self.work);
         self.work = Some(effect);
-    }
-
-    /// The laws.
-    fn check(&self) {
-        let standing = self.life.standing();
-        if standing.gone {
-            assert!(self.running.is_none(), "gone, and it runs");
-            assert_eq!(*self.life.record(), AppRecord::default());
-        } else {
-            assert_eq!(*self.life.record(), self.saved, "a change that was not saved");
-        }
-        for (index, at_ms) in self.restarts.iter().enumerate() {
-            let in_window = self.restarts[index..]
-                .iter()
-                .filter(|later| *later - at_ms < PERIOD_MS);
-            assert!(
-                in_window.count() <= INTENSITY as usize,
-                "more restarts than allowed: {:?}",
-                self.restarts
-            );
-        }
-        let state = self.life.state("n1", "/data/apps/web");
-        assert!(!state.status.as_str().is_empty());
     }
 
     fn budget_begins_anew(&mut self) {
@@ -494,43 +422,6 @@ impl World {
         }
         panic!("it never comes to rest");
     }
-
-    fn check_rest(&self) {
-        let state = self.life.state("n1", "");
-        let at_rest = format!("{state:?}");
-        assert!(
-            self.unanswered.is_empty(),
-            "never answered: {:?} {at_rest}",
-            self.unanswered
-        );
-        assert!(!self.open_action, "an action never ended: {at_rest}");
-        let Some(target) = self.life.target() else { return };
-        let is_waiting = state.status == crate::status::RunState::Waiting;
-        assert!(
-            self.life.standing().settled || is_waiting,
-            "not settled: {at_rest}"
-        );
-        assert_eq!(self.life.standing().gone, target.is_gone(), "{at_rest}");
-        let record = self.life.record();
-        let is_at_rest =
-            record.stopped_by_hand.is_some() || record.failed.is_some() || record.finished.is_some();
-        if let (Want::Run(app), false, false, false) =
-            (&target.want, target.suspended, is_waiting, is_at_rest)
-        {
-            assert_eq!(
-                self.running.as_ref().map(|_| &app.digest),
-                record.applied.as_ref().map(|app| &app.digest)
-            );
-            assert!(self.life.standing().satisfied, "{at_rest}");
-        }
-        if record.stopped_by_hand.is_some() {
-            assert!(self.running.is_none(), "{at_rest}");
-        }
-    }
-}
-
-fn applied_digest(life: &Lifecycle) -> Option<SpecDigest> {
-    life.record().applied.as_ref().map(|app| app.digest.clone())
 }
 
 /// A trace that a person can read: of an app only its digest.
@@ -567,41 +458,6 @@ fn trouble(is_unsure: bool, is_counted: bool) -> Trouble {
         is_unsure,
         is_counted,
     }
-}
-
-fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let hand = prop_oneof![
-        8 => Just(Hand::Run),
-        2 => Just(Hand::RunUnmet),
-        1 => Just(Hand::Suspended),
-        1 => Just(Hand::Bad),
-        1 => Just(Hand::Keep),
-        1 => Just(Hand::Gone),
-    ];
-    let ending = prop_oneof![
-        8 => Just(Ending::Works),
-        3 => Just(Ending::Fails),
-        1 => Just(Ending::Away),
-        1 => Just(Ending::TimesOutDone),
-        1 => Just(Ending::TimesOutUndone),
-    ];
-    let operation = prop_oneof![
-        Just(Operation::Stop),
-        Just(Operation::Start),
-        Just(Operation::Restart)
-    ];
-    let chosen = prop_oneof![
-        4 => (0..VERSIONS, hand).prop_map(|(version, kind)| Move::Hand { version, kind }),
-        12 => ending.prop_map(Move::Finish),
-        3 => any::<bool>().prop_map(|works| Move::FinishFetch { works }),
-        6 => prop_oneof![Just(0), Just(1), Just(137)].prop_map(|code| Move::Die { code }),
-        1 => any::<bool>().prop_map(|dies| Move::LoseSight { dies }),
-        6 => prop_oneof![0..10_u64, 90..2_000_u64, 5_000..30_000_u64].prop_map(|ms| Move::Wait { ms }),
-        2 => operation.prop_map(Move::Operate),
-        1 => Just(Move::Stale),
-        1 => any::<bool>().prop_map(|finishes| Move::Crash { finishes }),
-    ];
-    proptest::collection::vec(chosen, 1..80)
 }
 
 proptest! {

@@ -112,17 +112,19 @@ fn by_place(a: &SpecError, b: &SpecError) -> std::cmp::Ordering {
     (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message))
 }
 
-/// Moves every app with an error from `apps` to `invalid`, where its most telling error stands for it: a true mistake
-/// before something that is merely not supported yet.
+/// Moves every app with an error from `apps` to `invalid`, where its most telling error stands for it.
 fn blame(desired: &mut Desired, mut errors: Vec<SpecError>) {
     errors.sort_by(by_place);
     errors.dedup();
     desired.mistakes = errors.into_iter().map(Arc::new).collect();
-    let (unsupported, mistaken): (Vec<_>, Vec<_>) = desired
-        .mistakes
-        .iter()
-        .partition(|error| error.code == codes::NOT_SUPPORTED_YET);
-    for error in mistaken.into_iter().chain(unsupported) {
+    let mut telling: Vec<_> = desired.mistakes.iter().collect();
+    telling.sort_by_key(|error| match error.code.as_str() {
+        codes::NOT_SUPPORTED_YET => 2,
+        // Often only what a misspelt key leads to.
+        codes::MISSING_KEY => 1,
+        _ => 0,
+    });
+    for error in telling {
         if let Some(app) = &error.app {
             desired.apps.remove(app);
             desired

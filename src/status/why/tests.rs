@@ -102,7 +102,7 @@ fn each_state_says_why_it_is_so_and_what_happens_next() {
         change(&mut state);
         told(&state, |_| {})
     };
-    let words = "Last words (exit 1): starting / Error: bind 0.0.0.0:80: permission denied";
+    let words = "Last words (exit 1): \"starting / Error: bind 0.0.0.0:80: permission denied\".";
     for (found, expected) in [
         (
             with(Running, |state| {

@@ -9,7 +9,7 @@ push "nothing changed"
 check "the revision advances" wait_until 10 in_sync
 check "same process" same "$(pids a)" "$before"
 check "no restarts" same "$(jqs .apps.a.restarts)" 0
-sleep 1.5 # events are written in batches of at most a second
+all_is_told
 check "one deployment" same "$(count_events '.kind == "deploy.start"')" 1
 check "nothing else was done" same "$(count_events '.kind | test("upgrade|reconfigure|remove")')" 0
 finish

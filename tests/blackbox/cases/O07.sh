@@ -11,7 +11,7 @@ check "b's error names the file and the line" wait_until 5 'jqs .apps.b.error | 
 check "the node is degraded" wait_until 5 '[ "$(jqs .state)" = degraded ]'
 check "a and b run on" same "$(pids a) $(pids b)" "$a $b"
 check "b's last good version is shown" same "$(jqs .apps.b.version)" 1.0.0
-sleep 1.5
+all_is_told
 check "no removal" same "$(count_events '.kind | startswith("remove")')" 0
 put b
 push "b is whole again"

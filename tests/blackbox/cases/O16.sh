@@ -19,7 +19,7 @@ done
 note "50 commits in $(($(now_ms) - began)) ms"
 check "ends at the last" wait_until 15 '[ "$(jqs .apps.a.version)" = 1.0.50 ] && is_running a && in_sync'
 check "one process, of the last version" eval 'tr "\0" " " <"/proc/$(pids a)/cmdline" | has "sleep 200050"'
-sleep 1.5
+all_is_told
 steps=$(count_events '.kind == "upgrade.start"')
 check "few steps in between ($steps)" [ "$steps" -le 10 ]
 finish

@@ -10,7 +10,7 @@ for signal in INT TERM KILL HUP; do
     pid=$!
     check "SIG$signal: four apps run within 5 s" wait_until 5 '[ "$(toys)" -ge 4 ]'
     note "$(($(now_ms) - began)) ms"
-    sleep 1
+    check "SIG$signal: it says so" wait_until 5 'grep -q "4 apps run" "$W/demo-$signal.log"'
     kill "-$signal" "$pid"
     check "SIG$signal: the demo ends" wait_until 15 "! alive $pid"
     check "SIG$signal: its apps end with it" wait_until 15 '[ "$(toys)" = 0 ]'
