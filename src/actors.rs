@@ -8,6 +8,8 @@ pub(crate) mod directory;
 pub(crate) mod housekeeper;
 pub mod mailbox;
 pub(crate) mod memory;
+#[cfg(test)]
+mod no_artefacts;
 pub(crate) mod node_board;
 pub(crate) mod recollection;
 pub(crate) mod reconciler;

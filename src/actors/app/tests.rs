@@ -14,30 +14,16 @@ mod timer;
 
 use super::*;
 use crate::actors::board::Board;
+use crate::actors::no_artefacts::NoArtefacts;
 use crate::lifecycle::{ExitKind, Want};
 use crate::names::SpecDigest;
 use crate::runtime::{DynRuntime, RuntimeError, Runtimes};
-use crate::source::{ArtefactError, Artefacts, FetchFuture};
 use crate::specs::app_spec::{Backoff, RestartType};
 use crate::specs::values::Span;
 use crate::specs::{AppSpec, DesiredApp};
 use crate::status::{HealthState, RunState, SyncState};
 use crate::telemetry::{ActionKind, Event};
 use crate::testing::{Answer, Call, EventLog, FakeRuntime, MemoryRecords};
-
-struct NoArtefacts;
-
-impl Artefacts for NoArtefacts {
-    fn fetch(&self, app: Arc<DesiredApp>) -> FetchFuture {
-        let message = format!("{} has none", app.spec.name);
-        Box::pin(async {
-            Err(ArtefactError {
-                code: "test".to_owned(),
-                message,
-            })
-        })
-    }
-}
 
 /// One app with its actor, its runtime and everything that is told about it.
 struct Stage {

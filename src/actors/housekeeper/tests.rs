@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use super::*;
 use crate::actors::app::{AppServices, SteadyClock, Turns};
 use crate::actors::board::Board;
+use crate::actors::no_artefacts::NoArtefacts;
 use crate::runtime::{DynRuntime, Instance, Launch, Runtime, RuntimeError};
-use crate::source::{ArtefactError, Artefacts, FetchFuture};
+use crate::specs::Desired;
 use crate::specs::app_spec::StopPolicy;
-use crate::specs::{Desired, DesiredApp};
 use crate::testing::{EventLog, MemoryRecords};
 
 /// How a runtime lets go of nothing.
@@ -57,17 +57,6 @@ impl LeavingsMemory for Remembered {
 
     fn save_leavings(&self, leavings: &Leavings) {
         *self.0.lock().unwrap() = leavings.clone();
-    }
-}
-
-struct NoArtefacts;
-
-impl Artefacts for NoArtefacts {
-    fn fetch(&self, _: Arc<DesiredApp>) -> FetchFuture {
-        Box::pin(std::future::ready(Err(ArtefactError {
-            code: "test".to_owned(),
-            message: "there are none".to_owned(),
-        })))
     }
 }
 

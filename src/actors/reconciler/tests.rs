@@ -14,12 +14,12 @@ use crate::actors::app::{AppServices, SteadyClock, Turns};
 use crate::actors::apps::Apps;
 use crate::actors::board::Board;
 use crate::actors::directory::Directory;
+use crate::actors::no_artefacts::NoArtefacts;
 use crate::actors::node_board::NodeBoard;
 use crate::lifecycle::{AppRecord, Operation, Target, Want};
 use crate::names::AppName;
 use crate::runtime::DynRuntime;
 use crate::source::folder::Folders;
-use crate::source::{ArtefactError, Artefacts, FetchFuture};
 use crate::specs::{AppSpec, DesiredApp};
 use crate::status::RunState;
 use crate::supervisor::{DynamicFlags, DynamicSupervisor};
@@ -64,17 +64,6 @@ impl Memory for NoWords {
     }
 
     fn save_words(&self, _: &OperatorWords) {}
-}
-
-struct NoArtefacts;
-
-impl Artefacts for NoArtefacts {
-    fn fetch(&self, _: Arc<DesiredApp>) -> FetchFuture {
-        Box::pin(std::future::ready(Err(ArtefactError {
-            code: "test".to_owned(),
-            message: "there are none".to_owned(),
-        })))
-    }
 }
 
 struct Stage {

@@ -2,8 +2,8 @@
 //!
 //! A [`KeeperLink`] is a handle to one task that owns the connection. The task starts a keeper where none answers,
 //! connects again by itself when the connection ends or the keeper falls silent, and then sends what was not answered
-//! once more: every request may be repeated. Spawns that are issued in the same moment travel in one frame. An exit is acknowledged to the keeper
-//! when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
+//! once more: every request may be repeated. Spawns that are issued in the same moment travel in one frame. An exit is
+//! acknowledged to the keeper when somebody took it by [`KeeperLink::exit_of`], so none is lost between two daemons.
 
 use std::sync::Arc;
 use std::time::Duration;
