@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 
 /// Cells in a row and in a column.
@@ -47,7 +49,12 @@ pub fn svg(name: &str, size: u32) -> Option<String> {
 /// The same as a `data:` URI.
 #[must_use]
 pub fn data_uri(name: &str, size: u32) -> Option<String> {
-    svg(name, size).map(|svg| format!("data:image/svg+xml;base64,{}", base64(svg.as_bytes())))
+    svg(name, size).map(|svg| {
+        format!(
+            "data:image/svg+xml;base64,{}",
+            BASE64_STANDARD.encode(svg.as_bytes())
+        )
+    })
 }
 
 /// Row and column of each cell that is drawn: 15 bits, the highest first, as five rows of three, mirrored.
@@ -64,44 +71,4 @@ fn cells(pattern: &[u8]) -> impl Iterator<Item = (u32, u32)> {
             bits.get(row * HALF + mirrored).copied().unwrap_or(false)
         })
         .map(|(row, column)| (row as u32, column as u32))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .chain(std::iter::repeat(&0))
-            .take(3)
-            .fold(0_usize, |group, byte| group << 8 | usize::from(*byte));
-        for position in 0..4 {
-            let index = group >> (18 - 6 * position) & 63;
-            let letter = if position <= chunk.len() {
-                ALPHABET.get(index).copied()
-            } else {
-                None
-            };
-            text.push(char::from(letter.unwrap_or(b'=')));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_pads_to_four() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 }

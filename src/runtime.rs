@@ -314,13 +314,5 @@ impl<R: Runtime> DynRuntime for R {
     }
 }
 
-/// What a panic said, cut to a bearable length.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    const CHARS_MAX: usize = 500;
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").chars().take(CHARS_MAX).collect()
-}
-
 /// The runtimes of a node by the word in `isolation`.
 pub type Runtimes = BTreeMap<String, Arc<dyn DynRuntime>>;

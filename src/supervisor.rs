@@ -38,6 +38,7 @@ mod start;
 pub use admin::AdminError;
 pub use blueprint::{Blueprint, Supervisor};
 pub use dynamic::{DynamicFlags, DynamicSupervisor};
+pub(crate) use exit::panic_message;
 pub use exit::{ExitReason, REASON_BYTES_MAX};
 pub use flags::{
     AutoShutdown, CHILDREN_MAX, Flags, INTENSITY_DEFAULT, INTENSITY_MAX, PERIOD_DEFAULT, PERIOD_MAX,

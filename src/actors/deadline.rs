@@ -51,7 +51,10 @@ impl Deadline {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => Err(Trouble {
                 code: "osier::runtime::panicked".to_owned(),
-                message: format!("the runtime panicked: {}", crate::runtime::panic_message(&*panic)),
+                message: format!(
+                    "the runtime panicked: {}",
+                    crate::supervisor::panic_message(&*panic)
+                ),
                 is_unsure: true,
                 is_counted: true,
             }),

@@ -19,7 +19,7 @@ use super::node_board::NodeBoard;
 use crate::names::AppName;
 use crate::runtime::leavings::folders::{AppFolders, STEP_ENTRIES_MAX, Step};
 use crate::runtime::leavings::{Leavings, Moment};
-use crate::runtime::panic_message;
+use crate::supervisor::panic_message;
 
 /// How often it looks by itself. So much is lost of an app's seven days at most, at each start of the machine.
 const LOOK_EVERY: Duration = Duration::from_secs(600);

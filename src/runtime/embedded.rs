@@ -61,7 +61,7 @@ impl EmbeddedRuntime {
                 "the factory of {app} failed: {error}"
             ))),
             Err(panic) => {
-                let message = super::panic_message(&*panic);
+                let message = crate::supervisor::panic_message(&*panic);
                 Err(RuntimeError::Other(format!(
                     "the factory of {app} panicked: {message}"
                 )))

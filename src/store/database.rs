@@ -12,6 +12,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, T
 
 use super::batch::Slot;
 use super::health::{SetAside, StoreProblem};
+use crate::supervisor::panic_message;
 
 /// Records of apps by name.
 pub(super) const APPS: TableDefinition<&str, &[u8]> = TableDefinition::new("apps");
@@ -333,16 +334,10 @@ fn records_of(bytes: Option<Vec<u8>>) -> Result<Records, redb::Error> {
 pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Fault> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| fault(path, error)),
-        Err(panic) => {
-            let words = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or(panic.downcast_ref::<&str>().copied());
-            Err(Fault::Unreadable(format!(
-                "reading it panicked: {}",
-                words.unwrap_or("for no stated reason")
-            )))
-        }
+        Err(panic) => Err(Fault::Unreadable(format!(
+            "reading it panicked: {}",
+            panic_message(&*panic)
+        ))),
     }
 }
 

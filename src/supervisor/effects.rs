@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::brood::{Brood, KILL_WAIT, Member, Remains};
 use super::decide::Incarnation;
-use super::exit::{ExitReason, SHUTDOWN};
+use super::exit::{ExitReason, SHUTDOWN, panic_message};
 use super::message::{Message, Report};
 use super::spec::{Shutdown, StartFn};
 use super::start::{StartError, Started};
@@ -46,7 +46,7 @@ impl Reporter {
                 _ = reporter.supervisor.wait(None) => return,
             };
             let outcome =
-                outcome.unwrap_or_else(|panic| Err(StartError::Panicked(panic_text(panic.as_ref()))));
+                outcome.unwrap_or_else(|panic| Err(StartError::Panicked(panic_message(panic.as_ref()))));
             reporter.started(incarnation, outcome).await;
         });
     }
@@ -151,12 +151,4 @@ async fn kill(cell: &ActorCell) -> ExitReason {
         Ok(()) => ExitReason::Killed,
         Err(_) => ExitReason::Unresponsive,
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "with something that is no text".to_owned())
 }

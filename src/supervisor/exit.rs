@@ -107,6 +107,14 @@ fn bounded(text: &str) -> Arc<str> {
     Arc::from(format!("{kept}…"))
 }
 
+/// What a panic said, cut to a bearable length.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    const CHARS_MAX: usize = 500;
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").chars().take(CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

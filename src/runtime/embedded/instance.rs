@@ -174,7 +174,7 @@ async fn run(body: impl Future<Output = Result<(), super::EmbeddedError>>, endin
     let how = match AssertUnwindSafe(body).catch_unwind().await {
         Ok(Ok(())) => ExitKind::Finished,
         Ok(Err(error)) => ExitKind::Crashed(error.to_string()),
-        Err(panic) => ExitKind::Crashed(super::super::panic_message(&*panic)),
+        Err(panic) => ExitKind::Crashed(crate::supervisor::panic_message(&*panic)),
     };
     ending.tell(how);
 }
