@@ -190,7 +190,8 @@ pub trait Runtime: Send + Sync + 'static {
     fn current_state(&self)
     -> impl Future<Output = Result<BTreeMap<AppName, Instance>, RuntimeError>> + Send;
 
-    /// What runs of one app; whoever lost an [`Instance`] gets it again here.
+    /// What runs of one app; whoever lost an [`Instance`] gets it again here. Default: it is looked for in
+    /// [`Runtime::current_state`], each app for itself: write it where a node may have thousands.
     ///
     /// # Errors
     /// When the runtime does not answer.

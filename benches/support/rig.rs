@@ -63,6 +63,12 @@ impl Runtime for NoProcess {
             .map(|(app, (id, digest))| (app.clone(), instance(app.clone(), id.clone(), digest.clone())));
         Ok(found.collect())
     }
+
+    async fn adopt(&self, app: &AppName) -> Result<Option<Instance>, RuntimeError> {
+        let running = self.running.lock().expect("no panic inside");
+        let found = running.get(app).cloned();
+        Ok(found.map(|(id, digest)| instance(app.clone(), id, digest)))
+    }
 }
 
 /// A repository with `count` specs, and room for a node's data; removed when dropped.
@@ -110,6 +116,8 @@ impl Rig {
         }
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", "specs"]);
+        // As a server keeps what was pushed to it.
+        self.git(&["repack", "-a", "-d", "-q"]);
     }
 
     fn git(&self, words: &[&str]) {
@@ -135,6 +143,7 @@ impl Rig {
         Node::builder(Git::new(url))
             .name("bench")
             .data_dir(self.path("data"))
+            .control_socket(self.socket())
             .interval(Duration::from_secs(3600))
             .runtime(runtime)
             .start()

@@ -47,6 +47,13 @@ impl Board {
             .collect()
     }
 
+    /// How all apps are, in no order: for what is counted at each look, however many there are.
+    #[must_use]
+    pub fn states(&self) -> Vec<Arc<AppState>> {
+        let apps = self.apps.iter();
+        apps.map(|posted| Arc::clone(&posted.state)).collect()
+    }
+
     /// How many apps there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -153,8 +153,8 @@ impl NodeContext {
         };
         match keeper {
             None => {
-                let here = self.board.all();
-                headline(here.values().map(AsRef::as_ref).chain(&missing), surroundings)
+                let here = self.board.states();
+                headline(here.iter().map(AsRef::as_ref).chain(&missing), surroundings)
             }
             Some(_) => headline(self.state().values(), surroundings),
         }

@@ -58,7 +58,7 @@ struct Tally<'a> {
     app_count: usize,
 }
 
-/// The headline for `apps` in `surroundings`.
+/// The headline for `apps`, in whatever order they come, in `surroundings`.
 #[must_use]
 pub fn headline<'a>(
     apps: impl IntoIterator<Item = &'a AppState>,
@@ -68,6 +68,7 @@ pub fn headline<'a>(
     for app in apps {
         tally.count(app);
     }
+    tally.sort();
     let (status, causes) = tally.judge(surroundings);
     let mut sentences = causes;
     sentences.extend(named("suspended", &tally.suspended));
@@ -119,6 +120,24 @@ impl<'a> Tally<'a> {
             | RunState::Upgrading
             | RunState::Stopping
             | RunState::Stopped => self.pending.push(name),
+        }
+    }
+
+    /// By name: apps come in any order.
+    fn sort(&mut self) {
+        let lists = [
+            &mut self.failed,
+            &mut self.bad_spec,
+            &mut self.unhealthy,
+            &mut self.backoff,
+            &mut self.pending,
+            &mut self.suspended,
+            &mut self.by_hand,
+            &mut self.stopped,
+            &mut self.removed,
+        ];
+        for list in lists {
+            list.sort_unstable();
         }
     }
 

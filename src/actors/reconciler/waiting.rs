@@ -79,8 +79,7 @@ impl Waiting {
         let due = |(patience, _): &mut (Patience, _)| match patience {
             Patience::UntilHeard => scene.unheard.is_empty(),
             Patience::UntilAtRest(Some(app)) => is_at_rest(app),
-            // Where nothing is under way, nobody waits for something that is.
-            Patience::UntilAtRest(None) => told.keys().all(|app| !matches!(scene.work(app), Work::Underway)),
+            Patience::UntilAtRest(None) => scene.is_at_rest(),
         };
         for (_, reply) in self.callers.extract_if(.., due) {
             // Who asked may have gone; then nobody misses the answer.
@@ -132,6 +131,19 @@ impl<'a> Scene<'a> {
         } else {
             Work::WaitsFor(missing)
         }
+    }
+
+    /// Does nothing more happen to any app by itself? (Where nothing is under way, nobody waits for something that is.)
+    /// Most apps have settled: they are passed over in the order in which they lie there, without being looked up.
+    fn is_at_rest(&self) -> bool {
+        let is_underway =
+            |app: &AppName| self.told.contains_key(app) && matches!(self.work(app), Work::Underway);
+        let mut stirring = self
+            .ledger
+            .standings
+            .iter()
+            .filter(|(_, standing)| !standing.settled);
+        !self.unheard.iter().any(is_underway) && !stirring.any(|(app, _)| is_underway(app))
     }
 
     /// The apps to which something more happens, by itself or because all that they wait for are coming. Those that wait
