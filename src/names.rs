@@ -200,6 +200,18 @@ text_type! {
 }
 
 text_type! {
+    /// What an artefact is kept under: 40 or 64 lower-case hex digits, made of its content.
+    ArtefactId, "artefact id", check_hex_id
+}
+
+impl From<&ObjectId> for ArtefactId {
+    /// A folder of the repository is kept under its tree's id.
+    fn from(tree: &ObjectId) -> Self {
+        Self(tree.0.clone())
+    }
+}
+
+text_type! {
     /// The id of a commit: 40 or 64 lower-case hex digits.
     CommitId, "commit id", check_hex_id
 }

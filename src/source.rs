@@ -1,6 +1,13 @@
-//! How an app's artefact comes to the node. Today: a folder of the specs repository; downloads come later.
+//! How an app's artefact comes to the node: a folder of the specs repository, or a release from the web.
 
+mod download;
 pub mod folder;
+pub mod policy;
+pub mod release;
+pub mod store;
+pub mod unpack;
+
+pub use self::download::{DownloadError, Web};
 
 use std::future::Future;
 use std::path::PathBuf;

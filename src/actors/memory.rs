@@ -9,10 +9,11 @@ use tracing::warn;
 use super::reconciler::{ReadError, SpecReader};
 use super::repo_watcher::SharedClone;
 use crate::git::{CommitTree, GitError, GitRepository};
-use crate::names::CommitId;
-use crate::source::folder::Folders;
+use crate::names::{ArtefactId, CommitId};
+use crate::source::release::Releases;
+use crate::source::store::ArtefactStore;
 use crate::source::{ArtefactError, Artefacts, FetchFuture};
-use crate::specs::app_spec::Source;
+use crate::specs::app_spec::{Sha256, Source};
 use crate::specs::{Desired, DesiredApp, NodeFacts, SpecCache, load};
 
 /// Reads specs from the node's clone.
@@ -61,11 +62,12 @@ impl SpecReader for CloneReader {
     }
 }
 
-/// Brings artefacts onto the node: today, folders of the specs repository and folders that the node allows.
+/// Brings artefacts onto the node: folders of the specs repository, folders that the node allows, and releases.
 #[derive(Clone)]
 pub(crate) struct CloneArtefacts {
     pub clone: SharedClone,
-    pub folders: Folders,
+    pub artefact_store: ArtefactStore,
+    pub releases: Releases,
     /// Absolute folders that source `path` may name.
     pub allowed: Vec<PathBuf>,
 }
@@ -80,9 +82,18 @@ impl Artefacts for CloneArtefacts {
 impl CloneArtefacts {
     /// All that touches the disk is done beside: a mount that hangs holds up this app and nobody else.
     async fn bring(self, app: &DesiredApp) -> Result<PathBuf, ArtefactError> {
-        let Some(Source::Path { path }) = &app.spec.source else {
-            let why = "this release fetches path sources only";
-            return Err(failed("unsupported", why.into()));
+        let path = match &app.spec.source {
+            Some(Source::Path { path }) => path,
+            Some(Source::Release {
+                url,
+                sha256: Sha256::One(sha256),
+            }) => return self.bring_release(app, url, sha256).await,
+            _ => {
+                return Err(failed(
+                    "unsupported",
+                    "this release cannot fetch its source".into(),
+                ));
+            }
         };
         if path.starts_with('/') {
             let (path, allowed) = (path.clone(), self.allowed.clone());
@@ -93,16 +104,28 @@ impl CloneArtefacts {
             let why = format!("{file}: source path `{path}` has no folder in the repository");
             return Err(failed("not_found", why));
         };
-        let (folders, wanted) = (self.folders.clone(), id.clone());
-        if let Some(place) = beside(move || folders.find(&wanted)).await? {
+        let (store, wanted) = (self.artefact_store.clone(), ArtefactId::from(&id));
+        if let Some(place) = beside(move || store.find(&wanted)).await? {
             return Ok(place);
         }
         let unreadable = |error: GitError| failed("repository", error.to_string());
         let clone = self.clone.get().await.map_err(unreadable)?;
         let tree = any_tree(&clone).await.map_err(unreadable)?;
-        let folders = self.folders;
-        let written = beside(move || folders.write_out(&tree, &id)).await?;
+        let store = self.artefact_store;
+        let written = beside(move || store.write_out(&tree, &id)).await?;
         written.map_err(|error| failed("unwritable", error.to_string()))
+    }
+
+    async fn bring_release(
+        &self,
+        app: &DesiredApp,
+        url: &str,
+        sha256: &str,
+    ) -> Result<PathBuf, ArtefactError> {
+        let id = app.artefact_id();
+        let id = id.ok_or_else(|| failed("unsupported", format!("`{sha256}` is no sha256")))?;
+        let got = self.releases.get(url, sha256, &id).await;
+        got.map_err(|error| failed(error.code(), error.to_string()))
     }
 }
 

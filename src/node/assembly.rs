@@ -31,7 +31,8 @@ use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
 use crate::runtime::embedded::EmbeddedRuntime;
 use crate::runtime::leavings::folders::AppFolders;
-use crate::source::folder::Folders;
+use crate::source::release::Releases;
+use crate::source::store::ArtefactStore;
 use crate::specs::NodeFacts;
 use crate::store::{DataDir, DataDirError, Store};
 use crate::supervisor::{
@@ -85,7 +86,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         parts.settings.data_dir.join("repo"),
         parts.accepted,
     );
-    let folders = Folders::at(parts.settings.data_dir.join("artefacts"));
+    let artefact_store = ArtefactStore::at(parts.settings.data_dir.join("artefacts"));
     let board = Arc::new(Board::default());
     let reported = directory.clone();
     let node_board = parts.node_board.clone();
@@ -103,7 +104,8 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         }),
         artefacts: Arc::new(CloneArtefacts {
             clone: clone.clone(),
-            folders: folders.clone(),
+            releases: Releases::new(artefact_store.clone(), parts.settings.releases.clone()),
+            artefact_store: artefact_store.clone(),
             allowed: parts.settings.source_paths.clone(),
         }),
         clock: SteadyClock::default(),
@@ -121,7 +123,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         events: parts.events.clone(),
         memory: parts.memory,
         prune_share_max: parts.settings.prune_share_max,
-        folders,
+        artefact_store,
         has_left: {
             let directory = directory.clone();
             Arc::new(move || {

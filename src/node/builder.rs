@@ -15,6 +15,7 @@ use crate::rpc::procedures::ConfigValue;
 use crate::runtime::embedded::Factories;
 use crate::runtime::leavings::KEPT_FOR;
 use crate::runtime::{Runtime, Runtimes};
+use crate::source::release::ReleaseSettings;
 use crate::store::Retention;
 use crate::telemetry::EventRecord;
 
@@ -41,6 +42,7 @@ pub struct NodeBuilder {
     pub(super) interval: Duration,
     pub(super) prune_share_max: f64,
     pub(super) source_paths: Vec<PathBuf>,
+    pub(super) releases: ReleaseSettings,
     pub(super) removed_data_kept: Duration,
     pub(super) processes: Option<ProcessSettings>,
     pub(super) runtimes: Runtimes,
@@ -65,6 +67,7 @@ impl NodeBuilder {
             interval: INTERVAL_DEFAULT,
             prune_share_max: 0.5,
             source_paths: Vec::new(),
+            releases: ReleaseSettings::default(),
             removed_data_kept: KEPT_FOR,
             processes: None,
             runtimes: Runtimes::new(),
@@ -96,6 +99,7 @@ impl NodeBuilder {
             interval: config.repo.reconcile_interval.get(),
             prune_share_max: config.prune.max.get(),
             source_paths: config.sources.paths.iter().map(path).collect(),
+            releases: ReleaseSettings::of_config(&config.sources),
             removed_data_kept: KEPT_FOR,
             processes: ProcessSettings::of_config(config, ends_with_node),
             runtimes: Runtimes::new(),
@@ -306,6 +310,7 @@ impl NodeBuilder {
                 interval: self.interval,
                 prune_share_max: self.prune_share_max,
                 source_paths: self.source_paths.clone(),
+                releases: self.releases.clone(),
                 removed_data_kept: self.removed_data_kept,
                 processes: self.processes.clone(),
             }),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ProcessSettings;
 use crate::git::GitSettings;
 use crate::names::NodeName;
+use crate::source::release::ReleaseSettings;
 
 /// What a node is made from.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct NodeSettings {
     pub prune_share_max: f64,
     /// Absolute folders that source `path` may name.
     pub source_paths: Vec<PathBuf>,
+    /// From where releases may come, and how large they may be.
+    pub releases: ReleaseSettings,
     /// How long the folders of a removed app are kept. Default 7 days.
     pub removed_data_kept: Duration,
     /// How apps run as processes; none: this node runs no processes.

@@ -13,6 +13,7 @@ use crate::names::{AppName, SpecDigest, Version};
 
 mod artefact;
 mod policies;
+pub mod release;
 
 pub(crate) use artefact::is_sha256;
 pub use artefact::{ConfigFile, Reload, Secret, Sha256, Source};
@@ -20,6 +21,7 @@ pub use policies::{
     Backoff, Health, HealthKind, Restart, RestartPolicy, RestartType, Stop, StopPolicy, Upgrade,
     UpgradeFailure, UpgradeStrategy,
 };
+pub use release::Packing;
 
 /// One app, resolved for one node: defaults of `osier.yaml` and overrides merged, `${…}` expanded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::AppSpec;
-use crate::names::{AppName, CommitId, ObjectId, SpecDigest};
+use super::app_spec::{Sha256, Source, release};
+use crate::names::{AppName, ArtefactId, CommitId, ObjectId, SpecDigest};
 
 /// Everything that one commit asks of this node.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +42,21 @@ pub struct DesiredApp {
     pub folder: String,
     /// For source `path` beside the spec: the id of that folder's tree, from which the artefact is written out.
     pub artefact: Option<ObjectId>,
+}
+
+impl DesiredApp {
+    /// Under what its artefact is kept on the node; none: it has none, or one that lies elsewhere.
+    #[must_use]
+    pub fn artefact_id(&self) -> Option<ArtefactId> {
+        match self.spec.source.as_ref()? {
+            Source::Path { .. } => self.artefact.as_ref().map(ArtefactId::from),
+            Source::Release {
+                url,
+                sha256: Sha256::One(sha256),
+            } => release::artefact_id(url, sha256),
+            _ => None,
+        }
+    }
 }
 
 /// The commit that a desired state was read from, with what people want to know of it.

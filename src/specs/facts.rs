@@ -110,7 +110,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// What this release does.
     pub const THIS_RELEASE: Self = Self {
-        sources: &["none", "path"],
+        sources: &["none", "path", "release"],
         health: false,
         secrets: false,
         config_files: false,

@@ -102,6 +102,15 @@ begin() { # APPS...: a repository with these apps and a node that runs them
     for name in "$@"; do wait_until 15 "is_running $name" || fail "$name does not run: $(jqs ".apps[\"$name\"]")"; done
 }
 
+# serve_files DIR: its files by http. Sets WEB, the address without a slash at its end.
+serve_files() {
+    python3 -u -m http.server 0 --bind 127.0.0.1 --directory "$1" >"$W/served" 2>&1 </dev/null &
+    SERVER=$!
+    wait_until 10 'has "port [0-9]" "$W/served"'
+    WEB=http://127.0.0.1:$(sed -n 's/.* port \([0-9]*\).*/\1/p' "$W/served" | head -n 1)
+}
+stop_serving() { kill "$SERVER" && wait_until 5 "! alive $SERVER"; }
+
 # ---- the end
 quiet() { (cd "$1" && find . -printf '%y %m %p %l\n' | sort && find . -type f -print0 | sort -z | xargs -0 -r sha256sum) | sha256sum; }
 tripwire=$(quiet "$W/tripwire")

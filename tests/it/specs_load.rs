@@ -622,3 +622,28 @@ fn an_app_with_a_mistake_is_left_alone_even_where_it_would_not_be_placed() {
     let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text.as_str())]));
     assert!(desired.invalid.contains_key("a") && desired.elsewhere.contains("a") && desired.apps.is_empty());
 }
+
+#[test]
+fn of_digests_by_target_a_node_has_its_own_and_a_new_one_for_others_changes_nothing() {
+    let spec = |others: char| {
+        let (mine, others) = ("a".repeat(64), others.to_string().repeat(64));
+        format!(
+            "version: 1\nsource:\n  type: release\n  url: https://example.com/web.tar.gz\n  sha256: {{ {}: {mine}, other-target: {others} }}\n",
+            node().target
+        )
+    };
+    let first = loaded(&MemoryTree::of([("apps/web/app.yaml", spec('b').as_str())]));
+    let second = loaded(&MemoryTree::of([("apps/web/app.yaml", spec('c').as_str())]));
+    let web = &first.apps["web"];
+    assert_eq!(web.artefact_id().unwrap().as_str(), "a".repeat(64));
+    assert_eq!(web.digest, second.apps["web"].digest);
+
+    let elsewhere = "version: 1\nsource:\n  type: release\n  url: https://example.com/web.tar.gz\n  sha256: { other-target: "
+        .to_owned()
+        + &"b".repeat(64)
+        + " }\n";
+    let desired = loaded(&MemoryTree::of([("apps/web/app.yaml", elsewhere.as_str())]));
+    let told = error(&desired, "web");
+    assert!(told.message.contains(&node().target), "{told}");
+    assert_eq!(told.line, 5);
+}

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actors::node_board::Held;
 use crate::lifecycle::{Target, Want};
-use crate::names::{AppName, CommitId, ObjectId};
+use crate::names::{AppName, ArtefactId, CommitId};
 use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, PruneRefusal, plan, stop_order};
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, DesiredApp, SpecError};
@@ -60,8 +60,8 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// The artefact that is in use.
-    pub fn artefact(&self) -> Option<&ObjectId> {
-        self.applied.as_ref()?.artefact.as_ref()
+    pub fn artefact(&self) -> Option<ArtefactId> {
+        self.applied.as_ref()?.artefact_id()
     }
 }
 
@@ -193,7 +193,7 @@ impl Ledger {
     }
 
     /// The artefacts that something wants or runs.
-    pub fn artefacts(&self) -> BTreeSet<ObjectId> {
+    pub fn artefacts(&self) -> BTreeSet<ArtefactId> {
         let applied = self.standings.values().filter_map(Standing::artefact);
         let desired = self
             .desired
@@ -205,8 +205,8 @@ impl Ledger {
             .values()
             .filter_map(|change| change.app.as_ref());
         let wanted = desired.map(AsRef::as_ref).chain(by_hand);
-        let wanted = wanted.filter_map(|app: &DesiredApp| app.artefact.as_ref());
-        applied.chain(wanted).cloned().collect()
+        let wanted = wanted.filter_map(DesiredApp::artefact_id);
+        applied.chain(wanted).collect()
     }
 
     /// From now on this is the accepted commit: notes whom it touches.

@@ -20,7 +20,7 @@ use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::Target;
 use crate::names::{AppName, CommitId};
 use crate::plan::Plan;
-use crate::source::folder::Folders;
+use crate::source::store::ArtefactStore;
 use crate::specs::SpecCache;
 use crate::specs::desired::CommitFacts;
 use crate::status::{AppState, RunState};
@@ -43,7 +43,7 @@ pub(crate) struct ReconcilerServices {
     /// `[prune] max` as a share.
     pub prune_share_max: f64,
     /// The artefacts that came out of the repository.
-    pub folders: Folders,
+    pub artefact_store: ArtefactStore,
     /// Told when an app has left, and when another commit says who belongs here.
     pub has_left: Arc<dyn Fn() + Send + Sync>,
 }
@@ -382,7 +382,7 @@ impl Passes {
         let before = self.ledger.standings.get(&name);
         let left = before
             .and_then(Standing::artefact)
-            .filter(|left| Some(*left) != standing.artefact());
+            .filter(|left| Some(left) != standing.artefact().as_ref());
         let has_left = left.is_some();
         if self.ledger.note(name, standing) || self.waiting.is_anybody_there() {
             self.make_pass_due();
@@ -424,9 +424,9 @@ impl Passes {
 
     /// Artefacts that nothing wants or runs any more go.
     fn sweep_artefacts(&self) {
-        let folders = self.services.folders.clone();
-        folders.keep(self.ledger.artefacts());
-        tokio::task::spawn_blocking(move || folders.sweep());
+        let store = self.services.artefact_store.clone();
+        store.keep(self.ledger.artefacts());
+        tokio::task::spawn_blocking(move || store.sweep());
     }
 
     /// One pass for any number of reports: it is the last message in the mailbox.

@@ -19,7 +19,7 @@ use crate::actors::node_board::NodeBoard;
 use crate::lifecycle::{AppRecord, Operation, Target, Want};
 use crate::names::AppName;
 use crate::runtime::DynRuntime;
-use crate::source::folder::Folders;
+use crate::source::store::ArtefactStore;
 use crate::specs::{AppSpec, DesiredApp};
 use crate::status::RunState;
 use crate::supervisor::{DynamicFlags, DynamicSupervisor};
@@ -115,7 +115,7 @@ impl Stage {
             events: Arc::new(events.clone()),
             memory: Arc::new(NoWords),
             prune_share_max: 0.5,
-            folders: Folders::at(PathBuf::from("/data/artefacts")),
+            artefact_store: ArtefactStore::at(PathBuf::from("/data/artefacts")),
             has_left: Arc::new(|| {}),
         });
         let depth = Depth::default();

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn sample() -> MemoryTree {
 #[test]
 fn a_folder_is_written_whole_with_its_executables() {
     let root = tempfile::tempdir().unwrap();
-    let folders = Folders::at(root.path().join("artefacts"));
+    let folders = ArtefactStore::at(root.path().join("artefacts"));
     let place = folders.write_out(&sample(), &id('a')).unwrap();
     assert_eq!(fs::read(place.join("notes")).unwrap(), b"hello");
     assert_eq!(
@@ -90,7 +90,7 @@ fn a_symlink_or_submodule_refuses_the_folder_and_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         let mut tree = sample();
         tree.folders.insert(id('b'), vec![entry("link", kind, 'c')]);
-        let error = Folders::at(root.path().into())
+        let error = ArtefactStore::at(root.path().into())
             .write_out(&tree, &id('a'))
             .unwrap_err();
         assert!(
@@ -107,7 +107,7 @@ fn a_folder_within_itself_is_refused_by_its_depth() {
     let mut tree = MemoryTree::default();
     tree.folders
         .insert(id('a'), vec![entry("again", EntryKind::Folder, 'a')]);
-    let error = Folders::at(root.path().into())
+    let error = ArtefactStore::at(root.path().into())
         .write_out(&tree, &id('a'))
         .unwrap_err();
     assert!(
@@ -129,14 +129,14 @@ fn left_in(root: &Path) -> Vec<String> {
 #[test]
 fn a_sweep_keeps_what_is_named_and_removes_the_rest_and_what_a_crash_left() {
     let root = tempfile::tempdir().unwrap();
-    let folders = Folders::at(root.path().into());
+    let folders = ArtefactStore::at(root.path().into());
     for digit in ['a', 'b'] {
         folders.write_out(&sample(), &id(digit)).unwrap();
     }
     for crashed in [".new-0123", ".old-0123"] {
         fs::create_dir(root.path().join(crashed)).unwrap();
     }
-    folders.keep(BTreeSet::from([id('b')]));
+    folders.keep(BTreeSet::from([ArtefactId::from(&id('b'))]));
     folders.sweep();
     assert_eq!(left_in(root.path()), [id('b').as_str()]);
 }
@@ -144,18 +144,18 @@ fn a_sweep_keeps_what_is_named_and_removes_the_rest_and_what_a_crash_left() {
 #[test]
 fn a_sweep_leaves_alone_what_was_handed_out_since_it_was_said_what_to_keep() {
     let root = tempfile::tempdir().unwrap();
-    let folders = Folders::at(root.path().into());
+    let folders = ArtefactStore::at(root.path().into());
     for digit in ['a', 'b'] {
         folders.write_out(&sample(), &id(digit)).unwrap();
     }
     folders.keep(BTreeSet::new());
-    assert!(folders.find(&id('a')).is_some());
+    assert!(folders.find(&ArtefactId::from(&id('a'))).is_some());
     folders.clone().sweep();
     assert_eq!(left_in(root.path()), [id('a').as_str()]);
 }
 
 /// Sweeps while its last file is being read.
-struct SweptTree(MemoryTree, Folders);
+struct SweptTree(MemoryTree, ArtefactStore);
 
 impl Tree for SweptTree {
     fn folder(&self, path: &str) -> Result<Option<Vec<Entry>>, TreeError> {
@@ -182,7 +182,7 @@ impl Tree for SweptTree {
 #[test]
 fn a_sweep_leaves_alone_what_is_being_written() {
     let root = tempfile::tempdir().unwrap();
-    let folders = Folders::at(root.path().into());
+    let folders = ArtefactStore::at(root.path().into());
     let place = folders
         .write_out(&SweptTree(sample(), folders.clone()), &id('a'))
         .unwrap();

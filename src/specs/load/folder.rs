@@ -6,7 +6,7 @@ use super::Settings;
 use super::search::{Finder, Found, find_spec, kind_in_words};
 use crate::names::{AppName, ObjectId, shown};
 use crate::specs::app_file::{self, key_place, runs_here};
-use crate::specs::app_spec::{AppSpec, Placement, Source as ArtefactSource};
+use crate::specs::app_spec::{AppSpec, Placement, Sha256, Source as ArtefactSource};
 use crate::specs::decode::Context;
 use crate::specs::desired::{DesiredApp, SpecError};
 use crate::specs::facts::NodeFacts;
@@ -172,10 +172,11 @@ impl Outcome<'_> {
     fn finish(mut self, finder: &Finder<'_>) -> Result<FolderOutcome, TreeError> {
         let sources = self.context.sources;
         let facts = self.context.facts;
-        let spec = self.layered.decoded.spec.take();
+        let mut spec = self.layered.decoded.spec.take();
         let mut artefact = None;
         let mut parts = Vec::new();
-        if let Some(spec) = &spec {
+        if let Some(spec) = &mut spec {
+            self.settle_digest(spec);
             artefact = self.named_files(spec, finder, &mut parts)?;
             if self.layered.decoded.mistakes.is_empty() {
                 let lacks = app_file::not_supported_yet(&self.layered.tree, spec, facts);
@@ -233,6 +234,28 @@ impl Outcome<'_> {
         }
         outcome.name_spot = name_spot;
         Ok(outcome)
+    }
+
+    /// Of digests by target a node keeps its own: what is published for other machines changes nothing on it.
+    fn settle_digest(&mut self, spec: &mut AppSpec) {
+        let (Some(ArtefactSource::Release { sha256, .. }), true) =
+            (&mut spec.source, self.context.facts.is_known())
+        else {
+            return;
+        };
+        let Sha256::ByTarget(digests) = sha256 else { return };
+        let target = &self.context.facts.target;
+        if let Some(digest) = digests.get(target) {
+            *sha256 = Sha256::One(digest.clone());
+            return;
+        }
+        let at = key_place(&self.layered.tree, &["source", "sha256"]);
+        let message = format!("`source.sha256` has no digest for {target}, which this node is");
+        let help = format!("add `{target}: …`, or place the app on other nodes");
+        self.layered
+            .decoded
+            .mistakes
+            .push(Mistake::new(at, codes::BAD_VALUE, message, help));
     }
 
     /// Finds the files that the spec names beside it; their ids are part of the digest. Gives a path source's folder.
