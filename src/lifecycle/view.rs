@@ -45,7 +45,8 @@ impl Lifecycle {
             settled: settled && self.target.is_some(),
             satisfied: is_done || self.health() == HealthState::Healthy,
             gone: self.phase == Phase::Gone,
-            failed: self.has_given_up(),
+            // Of what is to go nothing is expected any more.
+            failed: self.has_given_up() && !self.is_to_be_gone(),
         }
     }
 

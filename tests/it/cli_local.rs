@@ -368,3 +368,23 @@ fn a_sys_config_becomes_a_configuration_that_can_be_used() {
         Some(1)
     );
 }
+
+#[test]
+fn a_mistake_in_osier_yaml_hides_no_mistake_in_a_spec() {
+    let room = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let place = room.path().join(path);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, text).unwrap();
+    };
+    put("osier.yaml", "defalts: {}\n");
+    put("apps/a/app.yaml", "version: 1\nversio: 1\n");
+    put("apps/b/app.yaml", "version: 1\ncommand: sleep\n");
+    let path = room.path().display().to_string();
+    let told = crate::fake_daemon::ran(crate::fake_daemon::osier(&["validate", &path, "-o", "json"]));
+    assert_eq!(told.code, Some(1), "{told:?}");
+    let told = told.out;
+    for file in ["osier.yaml", "apps/a/app.yaml", "apps/b/app.yaml"] {
+        assert!(told.contains(&format!("\"file\": \"{file}\"")), "{told}");
+    }
+}

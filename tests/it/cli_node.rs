@@ -445,3 +445,52 @@ fn what_is_asked_of_an_app_that_is_not_there_is_answered_with_2_and_the_nearest_
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("--all"), "{}", ran.err);
 }
+
+#[test]
+fn a_word_for_removals_is_for_those_that_were_refused_before_it_and_no_others() {
+    let apps = ["a", "b", "c", "d", "e", "f"];
+    let node = node(&apps.map(|app| (app, SLEEPER)));
+    assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
+    for app in &apps[..4] {
+        node.specs.remove(&format!("apps/{app}"));
+    }
+    node.specs.commit("four go");
+    let early = node.osier(&["reconcile", "--prune", "--wait"]);
+    assert_eq!(
+        early.code,
+        Some(1),
+        "nobody has seen what it would remove: {early:?}"
+    );
+    assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(1));
+    for app in &apps[4..] {
+        node.specs.remove(&format!("apps/{app}"));
+    }
+    node.specs.put("apps/.keep", "");
+    node.specs.commit("all go");
+    let late = node.osier(&["reconcile", "--prune", "--wait"]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(late.err.contains("look at them first"), "{late:?}");
+    assert_eq!(
+        node.osier(&["apps", "-o", "json"])
+            .json()
+            .as_object()
+            .unwrap()
+            .len(),
+        6
+    );
+    assert_eq!(node.osier(&["reconcile", "--prune", "--wait"]).code, Some(0));
+    assert_eq!(node.osier(&["apps", "-o", "json"]).json(), json!({}));
+}
+
+#[test]
+fn a_reconcile_that_waits_sees_an_app_off_that_had_failed() {
+    let fails = "version: 1\ncommand: [/bin/sh, -c, exit 3]\nrestart: {type: temporary}\n";
+    let node = node(&[("once", fails)]);
+    node.wait("it has failed", |node| node.app("once")["status"] == "failed");
+    node.specs.remove("apps/once");
+    node.specs.put("apps/.keep", "");
+    node.specs.commit("gone");
+    let gone = node.osier(&["reconcile", "--wait", "-o", "json"]);
+    assert_eq!(gone.code, Some(0), "{gone:?}");
+    assert_eq!(gone.json()["actions"][0]["result"], "ok");
+}

@@ -18,8 +18,8 @@ pub(crate) enum Order {
     Suspend { app: Option<AppName>, until: Until },
     /// Apply it again.
     Resume { app: Option<AppName> },
-    /// The mass removal of the accepted commit is meant.
-    AcceptPrune,
+    /// The mass removal that this commit asks for is meant, and no other.
+    AcceptPrune { commit: CommitId },
 }
 
 /// A change by hand.
@@ -53,6 +53,8 @@ pub(crate) enum OrderError {
     NothingRuns(AppName),
     #[error("no mass removal waits for a word")]
     NothingBlocked,
+    #[error("the removals that wait for a word are those of {waits}, not of {meant}: look at them first")]
+    AnotherBlocked { waits: CommitId, meant: CommitId },
     #[error("`{0}` has a source that needs a digest: give --sha256")]
     NeedsDigest(AppName),
     #[error("`{0}` has a source without a digest: leave --sha256 out")]
@@ -98,8 +100,14 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
             ledger.words.by_hand.remove(&app);
             Ok(OrderReply { apps: vec![app] })
         }
-        Order::AcceptPrune => {
+        Order::AcceptPrune { commit } => {
             let blocked = ledger.decide().blocked.ok_or(OrderError::NothingBlocked)?;
+            if blocked.commit != commit {
+                return Err(OrderError::AnotherBlocked {
+                    waits: blocked.commit,
+                    meant: commit,
+                });
+            }
             ledger.words.accepted_prune = Some(blocked.commit);
             Ok(OrderReply { apps: blocked.apps })
         }

@@ -13,9 +13,9 @@ use super::super::render;
 use super::super::screen::{document, line};
 use crate::git::{FolderTree, open_revision};
 use crate::specs::app_file::read_app;
-use crate::specs::load::{RepositoryError, SpecCache, load};
+use crate::specs::load::{RepositoryError, SETTINGS_FILE, SpecCache, load};
 use crate::specs::render::Severity;
-use crate::specs::tree::{Tree, TreeError};
+use crate::specs::tree::{Entry, Tree, TreeError};
 use crate::specs::{NodeFacts, SpecError};
 
 /// The largest file that is looked at when a single one is named: beyond what a spec may be, so that the reader says so.
@@ -128,7 +128,7 @@ fn repository(tree: &dyn Tree, path: &Path, apps_dir: &str) -> Result<Findings, 
     }
     let desired = match load(tree, apps_dir, &NodeFacts::of_nobody(), &mut SpecCache::default()) {
         Ok(desired) => desired,
-        Err(RepositoryError::Settings(mistakes)) => return Ok(sorted(1, mistakes)),
+        Err(RepositoryError::Settings(mistakes)) => return Ok(beside(tree, apps_dir, mistakes)),
         Err(RepositoryError::Tree(error @ TreeError::Unreadable { .. })) => {
             return Err(Trouble::new("cannot read the repository")
                 .place(path.display().to_string())
@@ -147,6 +147,49 @@ fn repository(tree: &dyn Tree, path: &Path, apps_dir: &str) -> Result<Findings, 
         .map(Arc::as_ref)
         .cloned();
     Ok(sorted(desired.file_count, all.collect()))
+}
+
+/// The mistakes of `osier.yaml`, and those of the specs as far as they do not hang on it: what it would have set is not
+/// known, so that nothing is said to be missing.
+fn beside(tree: &dyn Tree, apps_dir: &str, mut mistakes: Vec<SpecError>) -> Findings {
+    let facts = NodeFacts::of_nobody();
+    let read = load(
+        &WithoutSettings(tree),
+        apps_dir,
+        &facts,
+        &mut SpecCache::default(),
+    );
+    let Ok(desired) = read else {
+        return sorted(1, mistakes);
+    };
+    let is_sure = |mistake: &&SpecError| !mistake.code.ends_with("missing_key");
+    let others = desired.mistakes.iter().map(Arc::as_ref).filter(is_sure);
+    mistakes.extend(others.cloned());
+    sorted(desired.file_count + 1, mistakes)
+}
+
+/// A repository whose `osier.yaml` is passed over.
+struct WithoutSettings<'a>(&'a dyn Tree);
+
+impl Tree for WithoutSettings<'_> {
+    fn folder(&self, path: &str) -> Result<Option<Vec<Entry>>, TreeError> {
+        self.0.folder(path)
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
+        if path == SETTINGS_FILE {
+            return Ok(None);
+        }
+        self.0.entry(path)
+    }
+
+    fn file(&self, entry: &Entry, path: &str, bytes_max: u64) -> Result<Vec<u8>, TreeError> {
+        self.0.file(entry, path, bytes_max)
+    }
+
+    fn folder_of(&self, entry: &Entry, path: &str) -> Result<Vec<Entry>, TreeError> {
+        self.0.folder_of(entry, path)
+    }
 }
 
 fn one_file(path: &Path) -> Result<Findings, Trouble> {

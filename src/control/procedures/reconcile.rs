@@ -21,14 +21,20 @@ pub(crate) async fn reconcile(
         Some(name) => Some(node.app(name.as_str())?),
         None => None,
     };
+    // What an operator has seen. The look may find a newer commit that would remove something else.
+    let meant = match request.prune {
+        true => Some(refused_prune(node)?),
+        false => None,
+    };
     // The look's answer comes after its commit was handed to the reconciler, whose mailbox keeps the order.
-    let looked = look(node).await?;
+    let mut looked = look(node).await?;
     if let Some(rev) = request.accept {
-        accept(node, rev).await?;
+        // The commit that the look refused is the one that is reconciled to now.
+        looked = Ok(accept(node, rev).await?);
     }
-    if request.prune {
+    if let Some(commit) = meant {
         settle(node, Patience::UntilHeard).await?;
-        super::manual::order(node, Order::AcceptPrune).await?;
+        super::manual::order(node, Order::AcceptPrune { commit }).await?;
     }
     let patience = if request.wait {
         Patience::UntilAtRest(app.clone())
@@ -52,13 +58,21 @@ async fn peek(node: &NodeContext) -> Result<CommitId, RpcError> {
     })
 }
 
-async fn accept(node: &NodeContext, rev: String) -> Result<(), RpcError> {
+/// The commit whose removals are held back, as everybody can read it in the node's status.
+fn refused_prune(node: &NodeContext) -> Result<CommitId, RpcError> {
+    let blocked = node.node_board.specs().blocked;
+    let blocked = blocked.ok_or_else(|| {
+        RpcError::new(RpcErrorCode::Refused, "no mass removal waits for a word")
+            .help("`osier reconcile` looks for one; the word is for what was refused before")
+    })?;
+    Ok(blocked.commit)
+}
+
+async fn accept(node: &NodeContext, rev: String) -> Result<CommitId, RpcError> {
     let accepted = node
         .ask_repo_watcher(|reply| WatcherMsg::Accept { rev, reply })
         .await?;
-    accepted
-        .map(drop)
-        .map_err(|why| RpcError::new(RpcErrorCode::Refused, why))
+    accepted.map_err(|why| RpcError::new(RpcErrorCode::Refused, why))
 }
 
 /// What the reconciler did, when `patience` has found its end.

@@ -48,7 +48,7 @@ impl Passes {
 
     /// An operator's word about apps.
     pub async fn order(&mut self, order: Order) -> Result<OrderReply, OrderError> {
-        let is_about_the_commit = matches!(order, Order::AcceptPrune);
+        let is_about_the_commit = matches!(order, Order::AcceptPrune { .. });
         let reply = orders::apply(order, self.ledger.change())?;
         self.services.memory.save_words(&self.ledger.words);
         self.set_alarm();
