@@ -452,7 +452,7 @@ fn a_word_for_removals_is_for_those_that_were_refused_before_it_and_no_others() 
     let node = node(&apps.map(|app| (app, SLEEPER)));
     assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
     for app in &apps[..4] {
-        node.specs.remove(&format!("apps/{app}"));
+        node.specs.remove(&format!("apps/{app}/app.yaml"));
     }
     node.specs.commit("four go");
     let early = node.osier(&["reconcile", "--prune", "--wait"]);
@@ -463,7 +463,7 @@ fn a_word_for_removals_is_for_those_that_were_refused_before_it_and_no_others() 
     );
     assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(1));
     for app in &apps[4..] {
-        node.specs.remove(&format!("apps/{app}"));
+        node.specs.remove(&format!("apps/{app}/app.yaml"));
     }
     node.specs.put("apps/.keep", "");
     node.specs.commit("all go");
@@ -487,7 +487,7 @@ fn a_reconcile_that_waits_sees_an_app_off_that_had_failed() {
     let fails = "version: 1\ncommand: [/bin/sh, -c, exit 3]\nrestart: {type: temporary}\n";
     let node = node(&[("once", fails)]);
     node.wait("it has failed", |node| node.app("once")["status"] == "failed");
-    node.specs.remove("apps/once");
+    node.specs.remove("apps/once/app.yaml");
     node.specs.put("apps/.keep", "");
     node.specs.commit("gone");
     let gone = node.osier(&["reconcile", "--wait", "-o", "json"]);
