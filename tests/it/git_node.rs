@@ -248,8 +248,16 @@ fn a_rewritten_history_is_refused_though_the_store_is_lost_and_accepted_for_good
         wrong.code == Some(1) && wrong.err.contains("not 0123456"),
         "{wrong:?}"
     );
-    let done = rig.osier(&["reconcile", "--accept", &rewritten[..8], "--wait"]);
+    let done = rig.osier(&["reconcile", "--accept", &rewritten[..8], "--wait", "-o", "json"]);
     assert_eq!(done.code, Some(0), "{done:?}");
+    let done = done.json();
+    assert_eq!(done["commit"], rewritten.as_str());
+    assert_eq!(
+        done["reason"],
+        serde_json::Value::Null,
+        "the refusal is over: {done}"
+    );
+    assert_eq!(done["actions"][0]["result"], "ok", "{done}");
     assert_eq!(rig.app("web")["version"], "6.6.6");
     rig.kill();
     rig.start();
