@@ -75,6 +75,7 @@ pub mod git;
 pub mod runtime;
 pub mod source;
 pub mod store;
+mod web;
 
 // Floor 3: the actors.
 pub mod actors;

@@ -16,6 +16,19 @@ use std::sync::Arc;
 
 use crate::specs::DesiredApp;
 
+/// A thread that did something of it panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("it crashed: {0}")]
+pub struct Crashed(String);
+
+/// Runs what may block on a thread of its own.
+pub(crate) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Crashed> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|crash| Crashed(crash.to_string()))
+}
+
 /// Why an artefact cannot be had.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -24,6 +37,15 @@ pub struct ArtefactError {
     pub code: String,
     /// What, where and why, for a person.
     pub message: String,
+}
+
+impl From<Crashed> for ArtefactError {
+    fn from(crash: Crashed) -> Self {
+        Self {
+            code: "osier::source::crashed".to_owned(),
+            message: crash.to_string(),
+        }
+    }
 }
 
 /// The future of [`Artefacts::fetch`].

@@ -12,7 +12,7 @@ use crate::git::{CommitTree, GitError, GitRepository};
 use crate::names::{ArtefactId, CommitId};
 use crate::source::release::Releases;
 use crate::source::store::ArtefactStore;
-use crate::source::{ArtefactError, Artefacts, FetchFuture};
+use crate::source::{ArtefactError, Artefacts, FetchFuture, beside};
 use crate::specs::app_spec::{Sha256, Source};
 use crate::specs::{Desired, DesiredApp, NodeFacts, SpecCache, load};
 
@@ -127,12 +127,6 @@ impl CloneArtefacts {
         let got = self.releases.get(url, sha256, &id).await;
         got.map_err(|error| failed(error.code(), error.to_string()))
     }
-}
-
-/// Runs what may block on a thread of its own.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ArtefactError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|crash| failed("crashed", crash.to_string()))
 }
 
 /// A way into the clone's objects; which commit it begins at does not matter to who reads by id.

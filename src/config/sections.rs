@@ -9,11 +9,11 @@ use super::reader::{Reader, toml_text};
 use super::surroundings::Surroundings;
 use super::values::{
     AbsolutePath, AccountName, BootstrapNode, Depth, Enforce, HttpUrl, KeptFiles, Labels, Listen, LogFilter,
-    LogFormat, MeshAddress, MeshExpose, Network, ProxyUrl, RealmName, RepoFolder, Share, TopicName,
-    UrlPrefix, VerifyMode,
+    LogFormat, MeshAddress, MeshExpose, Network, RealmName, RepoFolder, Share, TopicName, UrlPrefix,
+    VerifyMode,
 };
 use crate::names::{BranchName, NodeName};
-use crate::repo_url::RepoUrl;
+use crate::repo_url::{ProxyUrl, RepoUrl};
 use crate::specs::values::{ByteSize, Span};
 
 /// What is known about one setting without reading a configuration.

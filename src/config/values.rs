@@ -13,7 +13,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use addresses::{BootstrapNode, HttpUrl, Listen, MeshAddress, Network, ProxyUrl, UrlPrefix};
+pub use addresses::{BootstrapNode, HttpUrl, Listen, MeshAddress, Network, UrlPrefix};
 
 pub use crate::specs::values::ValueError;
 

@@ -223,6 +223,15 @@ fn others_hint(others: &[String]) -> String {
     }
 }
 
+impl From<crate::web::BadSetting> for GitError {
+    fn from(bad: crate::web::BadSetting) -> Self {
+        Self::BadSetting {
+            setting: bad.setting,
+            reason: bad.reason,
+        }
+    }
+}
+
 impl GitError {
     /// A stable word for programs: `last_error.code`, metrics, tests.
     #[must_use]

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::config::values::AbsolutePath;
 use crate::git::GitSettings;
 use crate::names::BranchName;
-use crate::repo_url::RepoUrl;
+use crate::repo_url::{ProxyUrl, RepoUrl};
 
 /// A specs repository: its URL, its branch, and how to log in.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl Git {
             known_hosts: config.repo.auth.known_hosts.as_ref().map(path),
             token_file: config.repo.auth.token_file.as_ref().map(path),
             ca_file: config.sources.ca_file.as_ref().map(path),
-            proxy: config.sources.proxy.as_ref().map(|url| url.reveal().to_owned()),
+            proxy: config.sources.proxy.as_ref().map(ProxyUrl::reveal),
         }
     }
 }

@@ -6,9 +6,11 @@
 mod body;
 mod request;
 
+use std::any::Any;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -16,9 +18,11 @@ use sha2::{Digest, Sha256};
 
 use self::body::Body;
 pub use self::request::Web;
-use super::policy::Refusal;
+use super::policy::{Refusal, shown};
+use super::{Crashed, beside};
+use crate::web::BadSetting;
 
-/// How often a transfer that breaks off is taken up again, without an hour's wait of the app in between.
+/// How often a transfer that breaks off is taken up again before that counts as a setback of the app.
 const TRIES: u32 = 4;
 /// The wait before it; it doubles.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
@@ -39,13 +43,8 @@ pub enum DownloadError {
         reason: String,
     },
     /// A setting cannot be used.
-    #[error("{setting}: {reason}")]
-    BadSetting {
-        /// Which one.
-        setting: &'static str,
-        /// Why not.
-        reason: String,
-    },
+    #[error(transparent)]
+    BadSetting(#[from] BadSetting),
     /// Nobody answers, or not in HTTP.
     #[error("cannot ask {url}: {reason}")]
     Unreachable {
@@ -105,6 +104,8 @@ pub enum DownloadError {
         found: String,
         /// What was meant.
         wanted: String,
+        /// It came in one piece; else its first part may have been of another file.
+        is_whole: bool,
     },
     /// The disk says no.
     #[error("cannot write {path}: {error}")]
@@ -114,6 +115,9 @@ pub enum DownloadError {
         /// Why.
         error: std::io::Error,
     },
+    /// A bug.
+    #[error(transparent)]
+    Crashed(#[from] Crashed),
 }
 
 impl DownloadError {
@@ -124,6 +128,14 @@ impl DownloadError {
             Self::Status { status, .. } => *status >= 500,
             _ => false,
         }
+    }
+
+    /// Is what has come the beginning of what was meant, as far as anybody can tell?
+    fn leaves_a_part(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted { .. } | Self::Unreachable { .. } | Self::Status { .. } | Self::TooSlow { .. }
+        )
     }
 }
 
@@ -138,6 +150,9 @@ pub struct Download {
     pub file: PathBuf,
     /// Its greatest size, in bytes.
     pub bytes_max: u64,
+    /// Let go of when the last thread that touches the file has ended, which may be after whoever asked gave up: two
+    /// must never write it at once.
+    pub held: Arc<dyn Any + Send + Sync>,
 }
 
 impl Download {
@@ -148,12 +163,12 @@ impl Download {
     pub async fn run(&self, web: &Web) -> Result<(), DownloadError> {
         let mut delay = RETRY_DELAY;
         let mut tries = 1;
-        let mut is_resumed = self.bytes_there() > 0;
+        let mut may_be_mixed = true;
         loop {
             match self.attempt(web).await {
                 Ok(()) => return Ok(()),
                 // The first part may be of another file, or of a disk that lost it. Then all of it is asked for, once.
-                Err(DownloadError::Digest { .. }) if is_resumed => is_resumed = false,
+                Err(DownloadError::Digest { is_whole: false, .. }) if may_be_mixed => may_be_mixed = false,
                 Err(error) if error.is_passing() && tries < TRIES => {
                     tries += 1;
                     tokio::time::sleep(delay).await;
@@ -164,39 +179,14 @@ impl Download {
         }
     }
 
-    fn bytes_there(&self) -> u64 {
-        fs::metadata(&self.file).map_or(0, |file| file.len())
-    }
-
-    /// One transfer and the comparison.
+    /// One transfer. What is of no use to the next one is removed.
     async fn attempt(&self, web: &Web) -> Result<(), DownloadError> {
         let result = self.transfer(web).await;
-        let is_kept = matches!(
-            result,
-            Ok(_)
-                | Err(DownloadError::Interrupted { .. }
-                    | DownloadError::Unreachable { .. }
-                    | DownloadError::Status { .. }
-                    | DownloadError::TooSlow { .. })
-        );
-        let found = match result {
-            Ok(found) => found,
-            Err(error) => {
-                if !is_kept {
-                    self.discard();
-                }
-                return Err(error);
-            }
-        };
-        if found == self.sha256 {
-            return Ok(());
+        if result.as_ref().is_err_and(|error| !error.leaves_a_part()) {
+            let this = self.clone();
+            beside(move || this.discard()).await?;
         }
-        self.discard();
-        Err(DownloadError::Digest {
-            url: super::policy::shown(&self.url),
-            found,
-            wanted: self.sha256.clone(),
-        })
+        result
     }
 
     /// Removes what came.
@@ -208,37 +198,38 @@ impl Download {
         }
     }
 
-    /// Appends what is missing; the digest of the whole.
-    async fn transfer(&self, web: &Web) -> Result<String, DownloadError> {
+    /// Appends what is missing, and compares the whole.
+    async fn transfer(&self, web: &Web) -> Result<(), DownloadError> {
         let file = self.file.clone();
         let (mut written, mut hasher) = beside(move || digest_of(&file)).await?.unwrap_or_default();
-        if written > 0 && self.is_right(&hasher) {
+        if written > 0 && hex(hasher.clone()) == self.sha256 {
             // All of it came before, and its use was cut off.
-            return Ok(hex(hasher));
+            return Ok(());
         }
         let answer = web.get(&self.url, written).await?;
-        if !answer.is_rest {
+        let is_whole = !answer.is_rest;
+        if is_whole {
             (written, hasher) = (0, Sha256::new());
         }
-        if answer
-            .bytes
-            .is_some_and(|bytes| written.saturating_add(bytes) > self.bytes_max)
-        {
-            return Err(self.too_large());
+        let announced = answer.bytes.map(|bytes| written.saturating_add(bytes));
+        if announced.is_some_and(|bytes| bytes > self.bytes_max) {
+            return Err(DownloadError::TooLarge {
+                url: shown(&self.url),
+                limit: self.bytes_max,
+            });
         }
-        let body = Body::new(answer, written, self.bytes_max);
-        body.write_to(&self.file, hasher).await
-    }
-
-    fn is_right(&self, hasher: &Sha256) -> bool {
-        hex(hasher.clone()) == self.sha256
-    }
-
-    fn too_large(&self) -> DownloadError {
-        DownloadError::TooLarge {
-            url: super::policy::shown(&self.url),
-            limit: self.bytes_max,
+        let found = Body::new(answer, written, self.bytes_max)
+            .write_to(self, hasher)
+            .await?;
+        if found == self.sha256 {
+            return Ok(());
         }
+        Err(DownloadError::Digest {
+            url: shown(&self.url),
+            found,
+            wanted: self.sha256.clone(),
+            is_whole,
+        })
     }
 }
 
@@ -265,14 +256,5 @@ fn hex(hasher: Sha256) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
-    })
-}
-
-/// Runs what may block on a thread of its own.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, DownloadError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|crash| DownloadError::Io {
-        path: PathBuf::new(),
-        error: std::io::Error::other(crash),
     })
 }

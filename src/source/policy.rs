@@ -157,7 +157,8 @@ fn is_below(url: &Url, prefix: &str) -> bool {
     let rest = url.path().strip_prefix(prefix.path());
     let is_whole_step = |rest: &str| prefix.path().ends_with('/') || rest.is_empty() || rest.starts_with('/');
     // The text of a path must mean on the server what it seems to mean here.
-    let is_plain = !url.path().to_ascii_lowercase().contains("%2e%2e") && !url.path().contains("%2f");
+    let path = url.path().to_ascii_lowercase();
+    let is_plain = !path.contains("%2e%2e") && !path.contains("%2f");
     is_same_server && is_plain && rest.is_some_and(is_whole_step)
 }
 
@@ -215,6 +216,7 @@ mod tests {
             ("https://dl.example.org/team/../other/a", false),
             ("https://dl.example.org/team/%2e%2e/other/a", false),
             ("https://dl.example.org/team/..%2fother/a", false),
+            ("https://dl.example.org/team/..%2Fother/a", false),
             ("http://cache.example.org/x", false),
         ] {
             assert_eq!(policy.check_url(&url(text)).is_ok(), is_allowed, "{text}");

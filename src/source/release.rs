@@ -10,6 +10,7 @@ use super::download::{Download, DownloadError, Web};
 use super::policy::SourcePolicy;
 use super::store::{ArtefactStore, StoreError};
 use super::unpack::{UnpackError, UnpackLimits, unpack};
+use super::{Crashed, beside};
 use crate::config::SourcesConfig;
 use crate::names::ArtefactId;
 use crate::specs::app_spec::{Packing, release};
@@ -37,7 +38,7 @@ pub enum ReleaseError {
     },
     /// There is no room for it.
     #[error(
-        "artefacts take {taken} bytes and with this one might take more than {limit} (`[sources] disk_max`)"
+        "artefacts take {taken} bytes and with this one would take more than {limit} (`[sources] disk_max`)"
     )]
     DiskBudget {
         /// What they take.
@@ -48,9 +49,9 @@ pub enum ReleaseError {
     /// It cannot be put where artefacts are.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The thread that unpacked it crashed.
-    #[error("unpacking crashed: {0}")]
-    Crashed(String),
+    /// A bug.
+    #[error(transparent)]
+    Crashed(#[from] Crashed),
 }
 
 impl ReleaseError {
@@ -62,14 +63,16 @@ impl ReleaseError {
             Self::Download(DownloadError::Digest { .. }) => "digest_mismatch",
             Self::Download(DownloadError::TooLarge { .. }) => "too_large",
             Self::Download(DownloadError::Io { .. }) | Self::Store(_) => "unwritable",
-            Self::Download(_) => "unreachable",
+            Self::Download(DownloadError::BadUrl { .. }) => "bad_url",
+            Self::Download(DownloadError::BadSetting(_)) => "bad_setting",
             Self::Unpack {
                 error: UnpackError::Io { .. },
                 ..
             } => "unwritable",
             Self::Unpack { .. } => "bad_archive",
             Self::DiskBudget { .. } => "disk_budget",
-            Self::Crashed(_) => "crashed",
+            Self::Download(DownloadError::Crashed(_)) | Self::Crashed(_) => "crashed",
+            Self::Download(_) => "unreachable",
         }
     }
 }
@@ -140,8 +143,7 @@ impl Releases {
     /// # Errors
     /// See [`ReleaseError`]. The store is as it was before then.
     pub async fn get(&self, url: &str, sha256: &str, id: &ArtefactId) -> Result<PathBuf, ReleaseError> {
-        let turn = self.turn(id);
-        let _turn = turn.lock().await;
+        let turn = self.turn(id).lock_owned().await;
         if let Some(place) = self.find(id).await? {
             return Ok(place);
         }
@@ -149,16 +151,20 @@ impl Releases {
             url: crate::names::shown(url),
             reason: format!("{error}"),
         })?;
-        let (file, _claim) = self.store.partial(id)?;
-        self.check_budget().await?;
+        let (store, partial) = (self.store.clone(), id.clone());
+        let (file, claim) = beside(move || store.partial(&partial)).await??;
+        let budget = self.budget(file.clone()).await?;
         let download = Download {
             url: parsed,
             sha256: sha256.to_owned(),
             file,
-            bytes_max: self.settings.max_size,
+            bytes_max: budget.bytes_max,
+            held: Arc::new((turn, claim)),
         };
-        download.run(&self.settings.web).await?;
-        self.unpack(download, url, id).await
+        let downloaded = download.run(&self.settings.web).await;
+        downloaded.map_err(|error| budget.judge(error.into()))?;
+        let unpacked = self.unpack(download, url, id, budget.bytes_max).await;
+        unpacked.map_err(|error| budget.judge(error))
     }
 
     fn turn(&self, id: &ArtefactId) -> Arc<tokio::sync::Mutex<()>> {
@@ -175,25 +181,40 @@ impl Releases {
 
     async fn find(&self, id: &ArtefactId) -> Result<Option<PathBuf>, ReleaseError> {
         let (store, id) = (self.store.clone(), id.clone());
-        beside(move || store.find(&id)).await
+        Ok(beside(move || store.find(&id)).await?)
     }
 
-    /// Everything that nobody needs has been swept away already: what is there now stays.
-    async fn check_budget(&self) -> Result<(), ReleaseError> {
+    /// What one more artefact may take. Everything that nobody needs has been swept away already: what is there stays.
+    async fn budget(&self, partial: PathBuf) -> Result<Budget, ReleaseError> {
         let store = self.store.clone();
-        let taken = beside(move || store.bytes()).await?;
-        let limit = self.settings.disk_max;
-        if taken >= limit {
+        let taken = beside(move || {
+            let partial = std::fs::metadata(partial).map_or(0, |file| file.len());
+            store.bytes().saturating_sub(partial)
+        });
+        let (taken, limit) = (taken.await?, self.settings.disk_max);
+        let room = limit.saturating_sub(taken);
+        if room == 0 {
             return Err(ReleaseError::DiskBudget { taken, limit });
         }
-        Ok(())
+        Ok(Budget {
+            taken,
+            limit,
+            is_narrow: room < self.settings.max_size,
+            bytes_max: room.min(self.settings.max_size),
+        })
     }
 
-    async fn unpack(&self, download: Download, url: &str, id: &ArtefactId) -> Result<PathBuf, ReleaseError> {
+    async fn unpack(
+        &self,
+        download: Download,
+        url: &str,
+        id: &ArtefactId,
+        bytes: u64,
+    ) -> Result<PathBuf, ReleaseError> {
         let (store, id) = (self.store.clone(), id.clone());
         let name = release::file_name(url).to_owned();
         let limits = UnpackLimits {
-            bytes: self.settings.max_size,
+            bytes,
             entries: ENTRIES_MAX,
             ratio: RATIO_MAX,
         };
@@ -211,10 +232,34 @@ impl Releases {
     }
 }
 
-/// Runs what may block on a thread of its own.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReleaseError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|crash| ReleaseError::Crashed(crash.to_string()))
+/// How large one artefact may become.
+struct Budget {
+    taken: u64,
+    limit: u64,
+    /// It is the disk's budget that limits it, not the size of a single artefact.
+    is_narrow: bool,
+    bytes_max: u64,
+}
+
+impl Budget {
+    /// What was too large for the room that was left is told as that.
+    fn judge(&self, error: ReleaseError) -> ReleaseError {
+        let is_too_large = matches!(
+            error,
+            ReleaseError::Download(DownloadError::TooLarge { .. })
+                | ReleaseError::Unpack {
+                    error: UnpackError::TooLarge { unit: "bytes", .. },
+                    ..
+                }
+        );
+        if is_too_large && self.is_narrow {
+            return ReleaseError::DiskBudget {
+                taken: self.taken,
+                limit: self.limit,
+            };
+        }
+        error
+    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(crate) struct ReconcilerServices {
     pub memory: Arc<dyn Memory>,
     /// `[prune] max` as a share.
     pub prune_share_max: f64,
-    /// The artefacts that came out of the repository.
+    /// Where the artefacts of the apps lie.
     pub artefact_store: ArtefactStore,
     /// Told when an app has left, and when another commit says who belongs here.
     pub has_left: Arc<dyn Fn() + Send + Sync>,

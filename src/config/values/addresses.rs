@@ -189,55 +189,6 @@ impl fmt::Debug for HttpUrl {
 
 text_setting!(HttpUrl, "an http or https URL");
 
-/// An HTTP proxy. User and password of it are never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ProxyUrl(String);
-
-impl ProxyUrl {
-    /// All of it, for the connection alone.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ProxyUrl {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if is_url(text, &["http", "https", "socks5", "socks5h"]) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(wrong(
-                "proxy",
-                &host_only(text),
-                "an http, https or socks5 URL, as in `http://proxy.example.org:3128`",
-            ))
-        }
-    }
-}
-
-impl fmt::Display for ProxyUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self
-            .0
-            .split_once("://")
-            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)))
-        {
-            Some((scheme, host)) => write!(f, "{scheme}://***@{host}"),
-            None => f.write_str(&self.0),
-        }
-    }
-}
-
-impl fmt::Debug for ProxyUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.to_string())
-    }
-}
-
-text_setting!(ProxyUrl, "an HTTP or SOCKS proxy");
-
 checked_text! {
     /// What the URL of an artefact must begin with.
     UrlPrefix, "what a URL must begin with", |text| {

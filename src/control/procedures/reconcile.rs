@@ -22,10 +22,7 @@ pub(crate) async fn reconcile(
         None => None,
     };
     // What an operator has seen. The look may find a newer commit that would remove something else.
-    let meant = match request.prune {
-        true => Some(refused_prune(node)?),
-        false => None,
-    };
+    let meant = request.prune.then(|| refused_prune(node)).transpose()?;
     // The look's answer comes after its commit was handed to the reconciler, whose mailbox keeps the order.
     let mut looked = look(node).await?;
     if let Some(rev) = request.accept {

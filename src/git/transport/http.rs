@@ -20,6 +20,7 @@ use crate::git::error::GitError;
 use crate::git::foreign_text::said;
 use crate::git::settings::GitSettings;
 use crate::git::watch::Watch;
+use crate::web::{causes, innermost};
 
 mod exchange;
 
@@ -269,23 +270,4 @@ fn broken(watch: &Watch, reason: &str) -> io::Error {
         url: watch.url.clone(),
         reason: said(reason),
     })
-}
-
-/// The error and its causes, also through `io::Error`, which hides what it wraps.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    const CAUSES_MAX: usize = 16;
-    std::iter::successors(Some(error), |&cause| {
-        match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
-            None => cause.source(),
-        }
-    })
-    .take(CAUSES_MAX)
-}
-
-/// The last cause's message: the outer ones repeat the address.
-pub(super) fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map_or_else(String::new, ToString::to_string)
 }

@@ -11,12 +11,10 @@ use reqwest::header::HeaderValue;
 use crate::git::error::GitError;
 use crate::git::settings::GitSettings;
 use crate::repo_url::{RepoScheme, RepoUrl};
+use crate::web;
 
 /// How long an unused connection is kept: longer than the usual interval of polls.
 const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(100);
-
-/// The largest certificate or token file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The user name that goes with a token that stands alone. GitHub, GitLab, Gitea and Forgejo take any name with a token
 /// as the password, and GitHub documents this one; where a name matters (deploy tokens of GitLab, `x-token-auth` of
@@ -45,42 +43,12 @@ impl HttpClient {
 }
 
 fn build(settings: &GitSettings) -> Result<reqwest::Client, GitError> {
-    let bad = |setting: &'static str, reason: String| GitError::BadSetting { setting, reason };
-    // Redirects are followed by `http`, which knows where credentials may go. Nothing is taken from the environment.
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
+    let builder = web::client_builder(settings.ca_file.as_deref(), settings.proxy.as_ref())?
         .connect_timeout(settings.deadlines.connect)
         .pool_idle_timeout(IDLE_CONNECTION_KEPT)
         .pool_max_idle_per_host(1)
         .tcp_nodelay(true);
-    if let Some(proxy) = &settings.proxy {
-        // reqwest's own error would name the proxy with its password.
-        let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_| {
-            bad(
-                "sources.proxy",
-                format!("{proxy} is no usable address of a proxy"),
-            )
-        })?;
-        builder = builder.proxy(proxy);
-    }
-    if let Some(path) = &settings.ca_file {
-        let in_file = |reason: String| bad("sources.ca_file", format!("{}: {reason}", path.display()));
-        let bytes = read_bounded(path).map_err(|error| in_file(error.to_string()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&bytes)
-            .map_err(|_| in_file("it holds no valid PEM".to_owned()))?;
-        if certificates.is_empty() {
-            return Err(in_file("it holds no certificate".to_owned()));
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(|error| {
-        bad(
-            "sources.ca_file",
-            format!("no TLS client can be made: {}", super::http::innermost(&error)),
-        )
-    })
+    Ok(web::build(builder)?)
 }
 
 /// The `Authorization` header: of the token file, else of the address itself.
@@ -92,7 +60,7 @@ pub(super) fn authorization(settings: &GitSettings) -> Result<Option<HeaderValue
     let userinfo = match (&settings.auth.token_file, settings.url.user()) {
         (Some(path), _) => {
             let in_file = |reason: &str| bad(format!("{}: {reason}", path.display()));
-            let bytes = read_bounded(path).map_err(|error| in_file(&error.to_string()))?;
+            let bytes = web::read_bounded(path).map_err(|error| in_file(&error.to_string()))?;
             let text = std::str::from_utf8(&bytes).map_err(|_| in_file("it is not valid UTF-8"))?;
             let line = text.lines().next().unwrap_or_default().trim();
             if line.is_empty() {
@@ -121,15 +89,6 @@ pub(super) fn authorization(settings: &GitSettings) -> Result<Option<HeaderValue
 fn is_loopback(url: &RepoUrl) -> bool {
     let host = url.host().unwrap_or_default();
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn read_bounded(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(FILE_BYTES_MAX)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

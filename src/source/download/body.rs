@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +11,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::request::{Answer, innermost};
-use super::{DownloadError, beside, hex};
+use super::request::Answer;
+use super::{Download, DownloadError, beside, hex};
+use crate::web::innermost;
 
 /// Pieces between network and disk, some 16 KiB each: what a slow disk holds in memory.
 const PIECES_MAX: usize = 64;
@@ -39,10 +41,13 @@ impl Body {
     }
 
     /// Writes it behind what is there; the digest of all.
-    pub async fn write_to(mut self, file: &Path, hasher: Sha256) -> Result<String, DownloadError> {
+    pub async fn write_to(mut self, download: &Download, hasher: Sha256) -> Result<String, DownloadError> {
         let (pieces, incoming) = mpsc::channel(PIECES_MAX);
-        let (path, from) = (file.to_owned(), self.written);
-        let writing = beside(move || write(&path, from, hasher, incoming));
+        let (file, held, from) = (download.file.clone(), Arc::clone(&download.held), self.written);
+        let writing = beside(move || {
+            let _held = held;
+            write(&file, from, hasher, incoming)
+        });
         let (came, wrote) = tokio::join!(self.receive(pieces), writing);
         // A disk that says no is the cause of a transfer that nobody took.
         let digest = wrote??;
@@ -97,13 +102,13 @@ impl Body {
 
 /// Blocking, until no more pieces come.
 fn write(
-    path: &PathBuf,
+    path: &Path,
     from: u64,
     mut hasher: Sha256,
     mut pieces: mpsc::Receiver<Bytes>,
 ) -> Result<String, DownloadError> {
     let io = |error| DownloadError::Io {
-        path: path.clone(),
+        path: path.to_owned(),
         error,
     };
     let mut options = fs::OpenOptions::new();

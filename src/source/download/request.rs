@@ -7,9 +7,10 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_RANGE, LOCATION, RANGE};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::DownloadError;
-use crate::config::values::ProxyUrl;
+use super::{DownloadError, beside};
+use crate::repo_url::ProxyUrl;
 use crate::source::policy::{SourcePolicy, check_redirect, shown};
+use crate::web::{self, BadSetting, innermost};
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -17,8 +18,6 @@ const REDIRECTS_MAX: usize = 5;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long an answer's head may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// The largest file of certificates, in bytes.
-const CA_BYTES_MAX: u64 = 1 << 20;
 
 /// How the web is asked: what is allowed, through which proxy, trusting whom.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +91,8 @@ impl Web {
     }
 
     async fn ask(&self, url: &Url, addresses: &[SocketAddr], there: u64) -> Result<Response, DownloadError> {
-        let client = self.client(url, addresses)?;
+        let (this, server, addresses) = (self.clone(), url.clone(), addresses.to_vec());
+        let client = beside(move || this.client(&server, &addresses)).await??;
         let mut request = client.get(url.clone());
         if there > 0 {
             request = request.header(RANGE, format!("bytes={there}-"));
@@ -106,50 +106,15 @@ impl Web {
     }
 
     /// One client for each server: the addresses that were checked are part of it.
-    fn client(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Client, DownloadError> {
-        let bad = |setting: &'static str, reason: String| DownloadError::BadSetting { setting, reason };
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
+    fn client(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Client, BadSetting> {
+        let mut builder = web::client_builder(self.ca_file.as_deref(), self.proxy.as_ref())?
             .connect_timeout(CONNECT_MAX)
             .user_agent(concat!("osier/", env!("CARGO_PKG_VERSION")));
         if let Some(host) = url.host_str().filter(|_| !addresses.is_empty()) {
             builder = builder.resolve_to_addrs(host, addresses);
         }
-        if let Some(proxy) = &self.proxy {
-            let usable = reqwest::Proxy::all(proxy.reveal());
-            // reqwest's own error would name the proxy with its password.
-            let usable = usable.map_err(|_| bad("sources.proxy", format!("{proxy} is no usable proxy")))?;
-            builder = builder.proxy(usable);
-        }
-        if let Some(path) = &self.ca_file {
-            let in_file = |reason: String| bad("sources.ca_file", format!("{}: {reason}", path.display()));
-            let bytes = read_bounded(path).map_err(|error| in_file(error.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&bytes)
-                .map_err(|_| in_file("it holds no valid PEM".to_owned()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let built = builder.build();
-        built.map_err(|error| {
-            bad(
-                "sources.ca_file",
-                format!("no TLS client can be made: {}", innermost(&error)),
-            )
-        })
+        web::build(builder)
     }
-}
-
-fn read_bounded(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(CA_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CA_BYTES_MAX {
-        return Err(std::io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
 }
 
 /// Where the answer sends us. Credentials go to the same server only.
@@ -210,13 +175,4 @@ fn unreachable(url: &Url, reason: &str) -> DownloadError {
         url: shown(url),
         reason: reason.to_owned(),
     }
-}
-
-/// The cause that says something; the others repeat the address, with all that is in it.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

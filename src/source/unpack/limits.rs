@@ -1,6 +1,8 @@
 //! How much an archive may become, counted while it is read.
 
-use std::io::Read;
+use std::cell::Cell;
+use std::io::{Read, Seek, SeekFrom};
+use std::rc::Rc;
 
 use super::UnpackError;
 
@@ -64,37 +66,56 @@ impl Room {
         }
         Ok(())
     }
+}
 
-    /// What an archive's reader may still inflate, headers and padding included: whatever it makes of what it reads, it
-    /// reads no more than this.
-    pub fn stream_bytes(&self) -> u64 {
-        /// A header of 512 bytes and as much padding, with long names before it.
-        const PER_ENTRY: u64 = 8 << 10;
-        self.limits
-            .bytes
-            .saturating_add(self.limits.entries.saturating_mul(PER_ENTRY))
+/// How much may be read of an archive before it is looked at again. The readers of archives hold long names and lists of
+/// entries in memory, as large as the archive says that they are; of a file's content they hold nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Allowance(Rc<Cell<u64>>);
+
+impl Allowance {
+    /// For a list of entries, or what stands before one: some hundred bytes each.
+    const LIST_BYTES_MAX: u64 = 16 << 20;
+
+    pub fn for_lists() -> Self {
+        Self(Rc::new(Cell::new(Self::LIST_BYTES_MAX)))
+    }
+
+    /// Names and lists come next.
+    pub fn lists(&self) {
+        self.0.set(Self::LIST_BYTES_MAX);
+    }
+
+    /// Content comes next, which is counted where it is written.
+    pub fn content(&self) {
+        self.0.set(u64::MAX);
     }
 }
 
-/// Reads at most so much; more is an error and no end.
+/// Reads what it is allowed; more is an error and no end.
 pub(super) struct Metered<R> {
     inner: R,
-    left: u64,
+    allowance: Allowance,
 }
 
 impl<R> Metered<R> {
-    pub fn new(inner: R, bytes: u64) -> Self {
-        Self { inner, left: bytes }
+    pub fn new(inner: R, allowance: Allowance) -> Self {
+        Self { inner, allowance }
     }
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(read as u64)
-            .ok_or_else(|| std::io::Error::other("it unpacks to more than is allowed"))?;
+        let left = self.allowance.0.get().checked_sub(read as u64);
+        let left = left.ok_or_else(|| std::io::Error::other("what it says of its entries is too long"))?;
+        self.allowance.0.set(left);
         Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Metered<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
     }
 }

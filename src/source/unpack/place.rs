@@ -44,10 +44,6 @@ impl Place {
         })
     }
 
-    pub fn stream_bytes(&self) -> u64 {
-        self.room.stream_bytes()
-    }
-
     /// A folder. The same one twice is no harm.
     pub fn folder(&mut self, name: &[u8]) -> Result<(), UnpackError> {
         self.room.take_entry()?;

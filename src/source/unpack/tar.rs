@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ::tar::{Archive, EntryType};
 
-use super::limits::Metered;
+use super::limits::{Allowance, Metered};
 use super::place::{Place, refused};
 use super::{Packing, UnpackError, damaged};
 
@@ -12,7 +12,8 @@ use super::{Packing, UnpackError, damaged};
 const SET_ID: u32 = 0o6000;
 
 pub(super) fn unpack(source: impl Read, packing: Packing, place: &mut Place) -> Result<(), UnpackError> {
-    let mut archive = Archive::new(Metered::new(source, place.stream_bytes()));
+    let allowance = Allowance::for_lists();
+    let mut archive = Archive::new(Metered::new(source, allowance.clone()));
     let entries = archive.entries().map_err(|error| damaged(packing, error))?;
     for entry in entries {
         let mut entry = entry.map_err(|error| damaged(packing, error))?;
@@ -27,6 +28,7 @@ pub(super) fn unpack(source: impl Read, packing: Packing, place: &mut Place) -> 
                 return Err(refused(&name, "is set-user-id or set-group-id"));
             }
             EntryType::Regular | EntryType::Continuous => {
+                allowance.content();
                 place.file(&name, mode & 0o111 != 0, &mut entry)?;
             }
             EntryType::Directory => place.folder(&name)?,
@@ -36,6 +38,7 @@ pub(super) fn unpack(source: impl Read, packing: Packing, place: &mut Place) -> 
             EntryType::XGlobalHeader => {}
             other => return Err(refused(&name, format!("is {}", word_for(other)))),
         }
+        allowance.lists();
     }
     Ok(())
 }

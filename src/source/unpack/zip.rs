@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use ::zip::ZipArchive;
 use ::zip::result::ZipError;
 
+use super::limits::{Allowance, Metered};
 use super::place::{Place, refused};
 use super::{Packing, UnpackError, damaged};
 
@@ -20,7 +21,9 @@ const TARGET_BYTES_MAX: u64 = 1024;
 
 pub(super) fn unpack(source: impl Read + Seek, place: &mut Place) -> Result<(), UnpackError> {
     let bad = |error: ZipError| damaged(Packing::Zip, error);
-    let mut archive = ZipArchive::new(source).map_err(bad)?;
+    let allowance = Allowance::for_lists();
+    let mut archive = ZipArchive::new(Metered::new(source, allowance.clone())).map_err(bad)?;
+    allowance.content();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(bad)?;
         let name = entry.name_raw().to_vec();

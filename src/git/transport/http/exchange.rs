@@ -3,8 +3,9 @@
 use std::io::{self, BufRead, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{accept, broken, innermost, send};
+use super::{accept, broken, send};
 use crate::git::watch::Watch;
+use crate::web::innermost;
 
 /// The most that we send in one request: ids of commits that we have.
 const UPLOAD_BYTES_MAX: usize = 16 << 20;
