@@ -5,6 +5,7 @@
 
 mod assembly;
 mod builder;
+pub(crate) mod configuration;
 pub mod daemon;
 mod git;
 mod handle;

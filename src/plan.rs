@@ -11,7 +11,7 @@ mod order;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,10 @@ use crate::telemetry::ActionKind;
 pub struct Plan {
     /// One after the other, dependencies permitting.
     pub actions: Vec<Action>,
-    /// Apps with a mistake, kept as they are.
+    /// Apps with a mistake: nothing is done about them.
     pub invalid: Vec<Arc<SpecError>>,
+    /// Those of them that are on the node, and stay as they are.
+    pub kept: BTreeSet<AppName>,
     /// Removals that wait for an operator's word.
     pub held_back: Option<PruneRefusal>,
 }
@@ -223,6 +225,8 @@ pub const PRUNE_GUARD_MIN: usize = 3;
 pub fn plan(desired: &Desired, current: &Current, limits: PruneLimits) -> Plan {
     let removed = removals(desired, current);
     let invalid = desired.invalid.values().map(Arc::clone).collect();
+    let is_here = |name: &&AppName| current.contains_key(*name);
+    let kept = desired.invalid.keys().filter(is_here).cloned().collect();
     let (mut actions, held_back) = if limits.allow(removed.len(), current.len()) {
         (removed, None)
     } else {
@@ -238,6 +242,7 @@ pub fn plan(desired: &Desired, current: &Current, limits: PruneLimits) -> Plan {
     Plan {
         actions,
         invalid,
+        kept,
         held_back,
     }
 }

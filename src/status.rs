@@ -6,12 +6,14 @@ pub mod headline;
 pub mod hold;
 pub mod origin;
 pub mod time;
+pub mod unfollowed;
 pub mod why;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::unfollowed::Unfollowed;
 use crate::names::{AppName, CommitId, SpecDigest, Version};
 use crate::specs::app_spec::Icon;
 
@@ -299,6 +301,9 @@ pub struct NodeStatus {
     pub reason: Option<String>,
     /// What waits for an operator's word.
     pub blocked: Option<Blocked>,
+    /// What git asks for beyond the accepted commit, or may: apps are what the accepted one asks for.
+    #[serde(default)]
+    pub unfollowed: Option<Unfollowed>,
     /// The accepted commit.
     pub last_commit: Option<CommitId>,
     /// The branch that is followed.

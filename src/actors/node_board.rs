@@ -90,6 +90,15 @@ pub(crate) struct SourceFacts {
     pub next_at_ms: Option<u64>,
 }
 
+/// A commit of which nothing is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Which.
+    pub facts: CommitFacts,
+    /// Why.
+    pub why: String,
+}
+
 /// What the reconciler knows of the accepted commit.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpecsFacts {
@@ -97,8 +106,8 @@ pub(crate) struct SpecsFacts {
     pub accepted: Option<CommitFacts>,
     /// What it asks for.
     pub desired: Option<Arc<Desired>>,
-    /// Why a newer commit could not be read.
-    pub error: Option<String>,
+    /// A newer commit that could not be used, and why.
+    pub refused: Option<Refused>,
     /// A mass removal that waits for an operator's word.
     pub blocked: Option<Blocked>,
 }

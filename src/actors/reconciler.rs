@@ -45,13 +45,13 @@ pub(crate) enum ReconcilerMsg {
     /// Say what a reconcile to this commit would do.
     Diff {
         commit: CommitId,
-        reply: RpcReplyPort<Result<Diff, String>>,
+        reply: RpcReplyPort<Result<Diff, ReadError>>,
     },
     /// A commit for a diff was read.
     Compare {
         commit: CommitId,
         desired: Arc<Desired>,
-        reply: RpcReplyPort<Result<Diff, String>>,
+        reply: RpcReplyPort<Result<Diff, ReadError>>,
     },
     /// An operator's word about apps.
     Order {

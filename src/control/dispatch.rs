@@ -50,7 +50,7 @@ async fn dispatch(
         p::Doctor::NAME => {
             answer::<p::Doctor, _>(body, |_| async { Ok(carry_out::doctor::checks(&node).await) }).await
         }
-        p::Config::NAME => answer::<p::Config, _>(body, |_| async { Ok(node.config_values()) }).await,
+        p::Config::NAME => answer::<p::Config, _>(body, |_| node.configuration()).await,
         p::Logs::NAME => {
             stream::<p::Logs, _>(body, |request| carry_out::logs::stream(&node, request, items)).await
         }

@@ -27,10 +27,12 @@ use crate::actors::repo_watcher::{SharedClone, WatcherMsg};
 use crate::actors::telemetry_router::Telemetry;
 use crate::names::AppName;
 use crate::node::NodeSettings;
-use crate::rpc::procedures::{ConfigValue, CurrentReply, ManagedApp};
+use crate::node::configuration::Configuration;
+use crate::rpc::procedures::{ConfigReply, CurrentReply, ManagedApp};
 use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::NodeFacts;
 use crate::status::headline::{Headline, Surroundings, headline};
+use crate::status::unfollowed::Unfollowed;
 use crate::status::{AppState, KeeperTrouble, MeshStatus, NodeStatus};
 use crate::store::{DataDir, Store};
 use crate::supervisor::SupervisorRef;
@@ -54,7 +56,7 @@ pub(crate) struct NodeContext {
     /// Locked as long as the node lives, whoever still holds this.
     pub data_dir: Mutex<Option<DataDir>>,
     /// The configuration in force, for `config show`.
-    pub config_values: Vec<ConfigValue>,
+    pub configuration: Configuration,
     /// The root of the supervision tree, once it has started.
     pub root: OnceLock<SupervisorRef>,
 }
@@ -70,6 +72,7 @@ impl NodeContext {
             peer_id: None,
             status: found.status,
             reason: found.reason,
+            unfollowed: self.unfollowed(),
             blocked: source.blocked.or(specs.blocked),
             last_commit: specs.accepted.map(|facts| facts.id),
             branch: self.settings.repo.branch.to_string(),
@@ -126,6 +129,16 @@ impl NodeContext {
         self.root.get().cloned()
     }
 
+    /// What git asks for beyond the accepted commit, or may.
+    pub fn unfollowed(&self) -> Option<Unfollowed> {
+        let source = self.node_board.source();
+        let blocked = source.blocked.as_ref().map(Unfollowed::blocked);
+        let unreachable = || source.error.as_deref().map(Unfollowed::unreachable);
+        let refused = || self.node_board.specs().refused;
+        let unreadable = || refused().map(|refused| Unfollowed::unreadable(&refused.facts, &refused.why));
+        blocked.or_else(unreachable).or_else(unreadable)
+    }
+
     /// The headline alone.
     pub fn headline(&self) -> Headline {
         let source = self.node_board.source();
@@ -141,10 +154,11 @@ impl NodeContext {
                 .find(|mistake| mistake.app.is_none())
                 .map(ToString::to_string)
         });
+        let unfollowed = self.unfollowed();
         let surroundings = Surroundings {
             has_specs: specs.accepted.is_some(),
             has_reconciled: self.node_board.last_reconcile().is_some(),
-            source_error: source.error.as_deref().or(specs.error.as_deref()),
+            unfollowed: unfollowed.as_ref().filter(|_| source.blocked.is_none()),
             blocked: source.blocked.as_ref().or(specs.blocked.as_ref()),
             stray_mistake: stray.as_deref(),
             is_suspended: self.node_board.is_suspended(),
@@ -198,9 +212,14 @@ impl NodeContext {
         }
     }
 
-    /// The configuration in force.
-    pub fn config_values(&self) -> Vec<ConfigValue> {
-        self.config_values.clone()
+    /// The configuration in force, and what a start would find.
+    ///
+    /// # Errors
+    /// When reading it crashed.
+    pub async fn configuration(&self) -> Result<ConfigReply, RpcError> {
+        let configuration = self.configuration.clone();
+        let read = tokio::task::spawn_blocking(move || configuration.reply()).await;
+        read.map_err(|_| RpcError::new(RpcErrorCode::Failed, "the configuration cannot be read"))
     }
 
     /// The app that `text` names.
@@ -214,6 +233,10 @@ impl NodeContext {
         }
         if let Some((name, _)) = self.node_board.held().removed.get_key_value(text) {
             return Ok(name.clone());
+        }
+        if let Some(app) = show::elsewhere(self, text) {
+            let (why, help) = show::not_placed_here(self, &app);
+            return Err(RpcError::new(RpcErrorCode::NotFound, why).help(help));
         }
         let node = &self.settings.name;
         let error = RpcError::new(

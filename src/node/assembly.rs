@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::builder::NodeBuilder;
+use super::configuration::Configuration;
 use super::{AtEnd, NodeError, NodeHandle, NodeSettings, processes};
 use crate::actors::app::{AppServices, SteadyClock};
 use crate::actors::apps::Apps;
@@ -27,7 +28,6 @@ use crate::control::procedures::origin::Origins;
 use crate::control::procedures::{NodeContext, stopping};
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
-use crate::rpc::procedures::ConfigValue;
 use crate::runtime::Runtimes;
 use crate::runtime::embedded::EmbeddedRuntime;
 use crate::runtime::leavings::folders::AppFolders;
@@ -59,7 +59,7 @@ pub(super) struct Parts {
     pub node_board: Arc<NodeBoard>,
     pub data_dir: DataDir,
     pub store: Store,
-    pub config_values: Vec<ConfigValue>,
+    pub configuration: Configuration,
     /// Where the control socket is; none: this node has none.
     pub socket: Option<PathBuf>,
     /// Restarts that the node and its core allow, and in which time.
@@ -169,7 +169,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         directory,
         clone,
         events: parts.events,
-        config_values: parts.config_values,
+        configuration: parts.configuration,
         store: parts.store,
         telemetry: parts.telemetry,
         origins: Origins::default(),
@@ -343,7 +343,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<NodeHandle, NodeEr
         node_board,
         data_dir,
         store,
-        config_values: builder.config_values,
+        configuration: builder.configuration,
         socket: builder.socket,
         intensity: builder.intensity,
         before_core: vec![watched, telemetry.child_spec()],

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use ractor::ActorCell;
 
+use super::configuration::Configuration;
 use super::{Git, NodeError, NodeHandle, NodeSettings, ProcessSettings, assembly, signals};
 use crate::config::Config;
 use crate::config::values::{AbsolutePath, Labels, RepoFolder};
 use crate::names::{AppName, NodeName};
-use crate::rpc::procedures::ConfigValue;
 use crate::runtime::embedded::Factories;
 use crate::runtime::leavings::KEPT_FOR;
 use crate::runtime::{Runtime, Runtimes};
@@ -52,7 +52,7 @@ pub struct NodeBuilder {
     pub(super) socket: Option<PathBuf>,
     pub(super) intensity: (u32, Duration),
     pub(super) retention: Retention,
-    pub(super) config_values: Vec<ConfigValue>,
+    pub(super) configuration: Configuration,
     shuts_down_on_signal: bool,
 }
 
@@ -77,7 +77,7 @@ impl NodeBuilder {
             socket: None,
             intensity: INTENSITY_DEFAULT,
             retention: Retention::default(),
-            config_values: Vec::new(),
+            configuration: Configuration::default(),
             shuts_down_on_signal: false,
         }
     }
@@ -112,8 +112,16 @@ impl NodeBuilder {
                 age: config.telemetry.retention.get(),
                 ..Retention::default()
             },
-            config_values: config.values(),
+            configuration: Configuration::new(config, None),
             shuts_down_on_signal: false,
+        }
+    }
+
+    /// How what it was made from can be read again.
+    pub(super) fn configuration(self, configuration: Configuration) -> Self {
+        Self {
+            configuration,
+            ..self
         }
     }
 

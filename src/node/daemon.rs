@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::builder::NodeBuilder;
+use super::configuration::{Configuration, ReadConfig};
 use super::signals::{Asked, Signals};
 use super::{NodeError, NodeHandle, assembly};
 use crate::config::{Config, not_supported_yet};
@@ -21,12 +22,14 @@ pub struct DaemonOptions {
     pub config: Config,
     /// The keeper and all apps end with the daemon, however it ends (`osier demo`).
     pub ends_with_node: bool,
-    /// Reads the configuration anew at SIGHUP; none: a SIGHUP changes nothing.
-    pub reload: Option<Reload>,
+    /// How the configuration is read anew.
+    pub read: ReadConfig,
+    /// Called with the one that is read at SIGHUP, before the node begins anew by it.
+    pub taken: Taken,
 }
 
-/// Reads the configuration anew, or says in a text what is wrong with it.
-pub type Reload = Box<dyn FnMut() -> Result<Config, String> + Send>;
+/// Takes over what of a new configuration belongs to the program and not to the node; says in a text why that cannot be.
+pub type Taken = Box<dyn Fn(&Config) -> Result<(), String> + Send>;
 
 /// Runs a node until it is told to leave (SIGTERM, SIGINT) or gives up. Apps stay, unless they end with the node.
 /// At SIGHUP the node is made anew from the configuration as it is then: apps are found again, none is restarted for it.
@@ -38,8 +41,10 @@ pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
     let mut signals = Signals::listen()?.and_hang_up()?;
     let mut before = None;
     loop {
+        let builder = NodeBuilder::of_config(&options.config, options.ends_with_node);
+        let configuration = Configuration::new(&options.config, Some(options.read.clone()));
         let node = match (
-            start(&options.config, options.ends_with_node).await,
+            assembly::start(builder.configuration(configuration)).await,
             before.take(),
         ) {
             (Ok(node), _) => node,
@@ -62,7 +67,7 @@ pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
                 }
                 asked = signals.next() => match asked {
                     Asked::Leave => break None,
-                    Asked::Reload => if let Some(config) = reloaded(&mut options) { break Some(config) },
+                    Asked::Reload => if let Some(config) = reloaded(&options) { break Some(config) },
                 },
             }
         };
@@ -77,12 +82,9 @@ pub async fn run(mut options: DaemonOptions) -> Result<ExitCode, NodeError> {
 }
 
 /// The configuration as it is now, if that is another one and a good one.
-fn reloaded(options: &mut DaemonOptions) -> Option<Config> {
-    let Some(reload) = &mut options.reload else {
-        warn!("this daemon was started without a configuration to read anew");
-        return None;
-    };
-    match reload() {
+fn reloaded(options: &DaemonOptions) -> Option<Config> {
+    let taken = |config: Config| (options.taken)(&config).map(|()| config);
+    match (options.read)().and_then(taken) {
         Err(mistakes) => {
             error!(
                 mistakes,

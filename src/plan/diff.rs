@@ -30,7 +30,10 @@ impl Diff {
             invalid: plan
                 .invalid
                 .iter()
-                .map(|error| InvalidApp::from(&**error))
+                .map(|error| InvalidApp {
+                    is_here: error.app.as_ref().is_some_and(|app| plan.kept.contains(app)),
+                    ..InvalidApp::from(&**error)
+                })
                 .collect(),
             held_back: plan.held_back.as_ref().map(HeldBack::from),
         }
@@ -108,6 +111,9 @@ pub struct InvalidApp {
     pub message: String,
     /// One fix.
     pub help: String,
+    /// Something of it is on the node, and stays as it is.
+    #[serde(default)]
+    pub is_here: bool,
 }
 
 impl From<&SpecError> for InvalidApp {
@@ -120,6 +126,7 @@ impl From<&SpecError> for InvalidApp {
             code: error.code.clone(),
             message: error.message.clone(),
             help: error.help.clone(),
+            is_here: false,
         }
     }
 }

@@ -56,7 +56,7 @@ procedures! {
     /// Restarts, stops or starts apps by hand.
     Operate = "bc_gitops.operate": OperateRequest => Vec<ActionReply>;
     /// Stops or resumes applying git.
-    Suspend = "bc_gitops.suspend": SuspendRequest => Nothing;
+    Suspend = "bc_gitops.suspend": SuspendRequest => SuspendReply;
     /// An app's output. A stream.
     Logs = "bc_gitops.logs": LogsRequest => LogLine;
     /// What happened. A stream.
@@ -70,7 +70,7 @@ procedures! {
     /// What of the machine is there and what is missing.
     Doctor = "bc_gitops.doctor": Nothing => Vec<Check>;
     /// The configuration in force.
-    Config = "bc_gitops.config": Nothing => Vec<ConfigValue>;
+    Config = "bc_gitops.config": Nothing => ConfigReply;
 }
 
 /// No arguments, or no answer but that it is done.
@@ -282,6 +282,14 @@ pub struct SuspendRequest {
     pub reason: Option<String>,
 }
 
+/// What [`Suspend`] left as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspendReply {
+    /// Of a node that was resumed: apps to which git is still not applied, by a word about each of them.
+    #[serde(default)]
+    pub still_held: Vec<AppName>,
+}
+
 /// See [`Logs`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogsRequest {
@@ -390,6 +398,17 @@ pub enum CheckState {
     Warning,
     /// As it should be.
     Good,
+}
+
+/// See [`Config`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigReply {
+    /// In the order of the reference.
+    pub values: Vec<ConfigValue>,
+    /// What has become of the file, the environment and the flags since they were read; none: the node was built from a
+    /// program's own words.
+    #[serde(default)]
+    pub now: Option<Check>,
 }
 
 /// One value of the configuration in force.

@@ -32,7 +32,7 @@ pub enum RepositoryError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// `osier.yaml` has mistakes; it concerns every app.
-    #[error("{SETTINGS_FILE}: {}", .0.first().map_or("", |error| error.message.as_str()))]
+    #[error("{}", first_of(.0))]
     Settings(Vec<SpecError>),
     /// The apps directory is no directory.
     #[error("{path} is {found}, not a folder of apps")]
@@ -50,6 +50,19 @@ pub enum RepositoryError {
         /// How many there are.
         found: usize,
     },
+}
+
+/// The first mistake with its place and its fix, and how many more there are.
+fn first_of(mistakes: &[SpecError]) -> String {
+    let Some((first, others)) = mistakes.split_first() else {
+        return format!("{SETTINGS_FILE} has a mistake");
+    };
+    let more = match others.len() {
+        0 => String::new(),
+        1 => " (and 1 more mistake)".to_owned(),
+        count => format!(" (and {count} more mistakes)"),
+    };
+    format!("{}: {}; {}{more}", first.place(), first.message, first.help)
 }
 
 /// What was read last time. It makes an unchanged repository free, and remembers for which app each folder stood.

@@ -1,6 +1,7 @@
 //! A node's headline from what is known of its apps and its repository. Pure; the worst wins.
 
-use super::{AppState, Blocked, BlockedKind, HealthState, NodeState, RunState, SyncState};
+use super::unfollowed::Unfollowed;
+use super::{AppState, Blocked, HealthState, NodeState, RunState, SyncState};
 
 /// What the headline is made from, beside the apps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -9,8 +10,8 @@ pub struct Surroundings<'a> {
     pub has_specs: bool,
     /// The first reconcile since the start has ended.
     pub has_reconciled: bool,
-    /// Why the last fetch or the reading of the repository failed.
-    pub source_error: Option<&'a str>,
+    /// What git asks for beyond the accepted commit, where that cannot be read.
+    pub unfollowed: Option<&'a Unfollowed>,
     /// What waits for an operator's word.
     pub blocked: Option<&'a Blocked>,
     /// A mistake that no app can be blamed for.
@@ -148,16 +149,13 @@ impl<'a> Tally<'a> {
         causes.extend(named("unhealthy", &self.unhealthy));
         causes.extend(named("in back-off", &self.backoff));
         causes.extend(around.stray_mistake.map(str::to_owned));
-        causes.extend(around.blocked.map(blocked_sentence));
-        causes.extend(
-            around
-                .source_error
-                .map(|error| format!("the repository cannot be used: {error}")),
-        );
+        let blocked = around.blocked;
+        causes.extend(blocked.map(|blocked| format!("{} {}", blocked.commit.short(), blocked.why())));
+        causes.extend(around.unfollowed.map(Unfollowed::cause));
         causes.extend(around.store_error.map(str::to_owned));
         causes.extend(around.keeper_error.map(str::to_owned));
         if !around.has_specs {
-            let status = match (around.source_error, around.blocked) {
+            let status = match (around.unfollowed, around.blocked) {
                 (Some(_), _) => NodeState::Error,
                 (None, Some(_)) => NodeState::Degraded,
                 (None, None) => NodeState::Initializing,
@@ -177,26 +175,6 @@ impl<'a> Tally<'a> {
             NodeState::Pending,
             named("with work left", &self.pending).into_iter().collect(),
         )
-    }
-}
-
-fn blocked_sentence(blocked: &Blocked) -> String {
-    let commit = blocked.commit.short();
-    match blocked.kind {
-        BlockedKind::Prune => {
-            format!(
-                "{commit} would remove {} apps; to accept it: {}",
-                blocked.apps.len(),
-                blocked.accept
-            )
-        }
-        BlockedKind::History => {
-            format!(
-                "{commit} does not descend from the accepted commit; to accept it: {}",
-                blocked.accept
-            )
-        }
-        BlockedKind::Signature => format!("{commit} has no good signature"),
     }
 }
 

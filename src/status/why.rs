@@ -1,6 +1,6 @@
 //! `osier why`: one paragraph that says where an app comes from, why it is as it is, and what happens next. Pure.
 
-use crate::names::{Version, shown};
+use crate::names::{AppName, Version, shown};
 use crate::plan::changes::changes;
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
@@ -9,6 +9,7 @@ use crate::specs::values::Span;
 use crate::status::hold::{Hold, Until};
 use crate::status::origin::Origin;
 use crate::status::time::span;
+use crate::status::unfollowed::Unfollowed;
 use crate::status::{AppState, HealthState, KeeperTrouble, RunState, SyncState};
 
 /// What the paragraph is made from.
@@ -32,6 +33,10 @@ pub struct WhyFacts<'a> {
     pub hold: Option<Hold>,
     /// An operator stopped it.
     pub is_stopped_by_hand: bool,
+    /// What git asks for beyond the accepted commit, or may.
+    pub unfollowed: Option<&'a Unfollowed>,
+    /// Those that it waits for and that have given up.
+    pub waits_in_vain_for: &'a [AppName],
     /// When the repository is looked at next, milliseconds since the epoch.
     pub next_look_ms: Option<u64>,
     /// Nobody sees what becomes of it.
@@ -57,6 +62,7 @@ pub fn why(facts: &WhyFacts<'_>) -> String {
         facts.last_words(),
         facts.next(),
         facts.held(),
+        facts.unfollowed.map(|unfollowed| unfollowed.sentence() + "."),
     ];
     let sentences: Vec<String> = sentences.into_iter().flatten().collect();
     sentences.join(" ")
@@ -345,12 +351,19 @@ impl WhyFacts<'_> {
                 } else {
                     "is"
                 };
-                format!("Next: it starts when {} {verb} healthy.", self.waited_for())
+                format!(
+                    "Next: it starts when {} {verb} healthy.{}",
+                    self.waited_for(),
+                    self.in_vain()
+                )
             }
             RunState::Invalid => "Next: a commit that mends the spec.".to_owned(),
             _ if self.state.sync == SyncState::Suspended => return None,
             RunState::Running if self.state.sync == SyncState::Orphaned => {
                 "Its removal waits for an operator's word: see `osier status`.".to_owned()
+            }
+            RunState::Running if self.state.sync == SyncState::Synced && self.unfollowed.is_some() => {
+                "Nothing is left to do for the accepted commit.".to_owned()
             }
             RunState::Running if self.state.sync == SyncState::Synced => "Nothing is left to do.".to_owned(),
             RunState::Running => match self.state.next_try_at.as_deref().and_then(millis) {
@@ -423,6 +436,22 @@ impl WhyFacts<'_> {
             return "others".to_owned();
         }
         listed(&self.state.waits_for)
+    }
+
+    /// Who of those has given up, and is not tried again by itself.
+    fn in_vain(&self) -> String {
+        let verb = if self.waits_in_vain_for.len() > 1 {
+            "have"
+        } else {
+            "has"
+        };
+        match self.waits_in_vain_for {
+            [] => String::new(),
+            [first, ..] => format!(
+                " But {} {verb} given up: see `osier why {first}`.",
+                listed(self.waits_in_vain_for)
+            ),
+        }
     }
 
     fn shown(&self, version: Option<&Version>) -> String {

@@ -149,7 +149,7 @@ fn by_hand_actions_ask_for_what_was_typed() {
         })
         .on::<calls::Suspend>(|request| {
             if request.suspend {
-                Ok(calls::Nothing {})
+                Ok(calls::SuspendReply::default())
             } else {
                 Err(RpcError::new(RpcErrorCode::Refused, "it is not suspended"))
             }

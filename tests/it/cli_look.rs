@@ -202,6 +202,7 @@ fn some_diff() -> Diff {
             code: "osier::spec::unknown_key".into(),
             message: "unknown key `heath`".into(),
             help: "did you mean `health`?".into(),
+            is_here: true,
         }],
         held_back: Some(HeldBack {
             apps: ["a", "bc", "d"].map(|name| name.parse().unwrap()).into(),

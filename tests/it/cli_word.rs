@@ -132,6 +132,57 @@ fn a_resume_that_brings_git_back_to_nothing_says_who_else_suspends_it() {
     node.does(&["resume", "web"]);
 }
 
+#[test]
+fn a_node_that_is_resumed_keeps_what_was_said_of_single_apps_and_names_them() {
+    let node = node(&[("a", SLEEPER), ("b", SLEEPER), ("c", SLEEPER)]);
+    assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
+    node.does(&["suspend", "a"]);
+    node.does(&["upgrade", "b", "2.0", "--for", "1h"]);
+    node.does(&["suspend"]);
+    let resumed = node.does(&["resume"]);
+    says(
+        &resumed.err,
+        &["git is still not applied to a, b", "`osier resume a`"],
+    );
+    let apps = node.apps();
+    let sync = |app: &str| apps[app]["sync"].as_str().unwrap().to_owned();
+    assert_eq!([sync("a"), sync("c")], ["suspended", "synced"]);
+    assert_eq!(apps["b"]["version"], "2.0");
+    node.does(&["resume", "a"]);
+    node.does(&["resume", "b"]);
+    assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
+    assert_eq!(node.does(&["resume"]).err, "");
+}
+
+#[test]
+fn an_app_that_git_places_elsewhere_is_known_as_such() {
+    let node = node(&[
+        ("web", SLEEPER),
+        ("far", &format!("{SLEEPER}placement: {{nodes: [other]}}\n")),
+    ]);
+    says(
+        &why(&node, "far"),
+        &["Git asks for far, but not on this node: its `placement` does not choose lab-a"],
+    );
+    let ran = node.osier(&["show", "far"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    says(
+        &ran.err,
+        &["its `placement` does not choose lab-a", "[node] labels"],
+    );
+}
+
+#[test]
+fn who_waits_for_one_that_has_given_up_says_so() {
+    let gives_up = "version: 1.0.0\nrestart: {type: temporary}\ncommand: [sh, -c, 'exit 3']\n";
+    let node = node(&[("db", gives_up), ("web", &format!("{SLEEPER}depends_on: [db]\n"))]);
+    node.wait("given up", |node| node.app("db")["status"] == "failed");
+    says(
+        &why(&node, "web"),
+        &["it starts when db is healthy. But db has given up: see `osier why db`."],
+    );
+}
+
 const LOOPS: &str =
     "version: 1.0.0\nrestart: {backoff: {initial: 10m, max: 10m}}\ncommand: [sh, -c, 'echo boom; exit 7']\n";
 

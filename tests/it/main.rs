@@ -17,6 +17,7 @@ mod cli_local;
 mod cli_look;
 mod cli_node;
 mod cli_reach;
+mod cli_unfollowed;
 mod cli_word;
 mod config_generated;
 mod config_layers;

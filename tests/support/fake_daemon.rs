@@ -275,6 +275,7 @@ pub fn status() -> NodeStatus {
         status: NodeState::Synced,
         reason: None,
         blocked: None,
+        unfollowed: None,
         last_commit: Some(commit()),
         branch: "main".into(),
         repo_url: "https://git.example.com/specs.git".into(),

@@ -90,8 +90,6 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
         }
         Order::Resume { app: None } => {
             ledger.words.node_suspended = None;
-            ledger.words.suspended.clear();
-            ledger.words.by_hand.clear();
             Ok(OrderReply { apps: Vec::new() })
         }
         Order::Resume { app: Some(app) } => {

@@ -11,18 +11,19 @@ use super::book::{Book, Verdict};
 use super::ledger::{Accepted, Ledger, OperatorWords, Standing};
 use super::orders::Report;
 use super::waiting::{Patience, Waiting, report};
-use super::{ReadOutcome, ReconcilerMsg, SpecReader};
+use super::{ReadError, ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::AppReport;
 use crate::actors::apps::Apps;
 use crate::actors::mailbox::Mailbox;
-use crate::actors::node_board::{NodeBoard, SpecsFacts};
+use crate::actors::node_board::{NodeBoard, Refused, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::Target;
 use crate::names::{AppName, CommitId};
 use crate::plan::Plan;
 use crate::source::store::ArtefactStore;
-use crate::specs::SpecCache;
 use crate::specs::desired::CommitFacts;
+use crate::specs::{RepositoryError, SpecCache, SpecError};
+use crate::status::unfollowed::Unfollowed;
 use crate::status::{AppState, RunState};
 use crate::telemetry::{Event, EventSink};
 
@@ -66,7 +67,7 @@ pub(crate) struct Passes {
     /// The newest commit that came while another one was being read.
     next: Option<(CommitFacts, bool)>,
     /// The commit that could not be read, and why, as it was told: it comes again with each look.
-    refused: Option<(CommitId, String)>,
+    refused: Option<Refused>,
     /// The commit that was noted as accepted.
     noted: Option<CommitId>,
     told: BTreeMap<AppName, Target>,
@@ -134,7 +135,10 @@ impl Passes {
             self.next = Some((facts, is_manual));
             return;
         };
-        let is_refused = self.refused.as_ref().is_some_and(|(id, _)| *id == facts.id);
+        let is_refused = self
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.facts.id == facts.id);
         if is_manual || self.is_news(&facts.id) && !is_refused {
             self.services.events.emit(Event::ReconcileStart {
                 commit: Some(facts.id.clone()),
@@ -205,7 +209,7 @@ impl Passes {
                 );
             }
             Err(error) => {
-                self.refuse(facts.id, error.to_string(), is_manual, outcome.duration_ms);
+                self.refuse(facts, &error, is_manual, outcome.duration_ms);
                 // Whoever runs goes on, from what was applied last.
                 self.tell().await;
             }
@@ -218,48 +222,58 @@ impl Passes {
     }
 
     /// A commit cannot be read. Told once, however often it is looked at.
-    fn refuse(&mut self, commit: CommitId, error: String, is_manual: bool, duration_ms: u64) {
-        let refused = Some((commit, error.clone()));
-        if is_manual || self.refused != refused {
+    fn refuse(&mut self, facts: CommitFacts, cause: &ReadError, is_manual: bool, duration_ms: u64) {
+        let why = cause.to_string();
+        let refused = Refused { facts, why };
+        let error = Unfollowed::unreadable(&refused.facts, &refused.why).cause();
+        let is_news = self.refused.as_ref() != Some(&refused);
+        if is_news && let ReadError::Repository(RepositoryError::Settings(mistakes)) = cause {
+            self.tell_mistakes(mistakes, &refused.facts.id);
+        }
+        if is_manual || is_news {
             self.services.events.emit(Event::ReconcileError {
                 code: "osier::specs::unreadable".to_owned(),
                 error: error.clone(),
                 duration_ms,
             });
-            self.refused = refused;
+            self.refused = Some(refused.clone());
         }
         self.services
             .board
-            .set_specs(|specs| specs.error = Some(error.clone()));
+            .set_specs(|specs| specs.refused = Some(refused));
         self.services.board.set_reconcile(duration_ms, Some(error));
+    }
+
+    fn tell_mistakes<'e>(&self, mistakes: impl IntoIterator<Item = &'e SpecError>, commit: &CommitId) {
+        for mistake in mistakes {
+            self.services.events.emit(Event::SpecInvalid {
+                app: mistake.app.clone(),
+                file: mistake.file.clone(),
+                line: mistake.line,
+                column: mistake.column,
+                code: mistake.code.clone(),
+                error: mistake.message.clone(),
+                commit: commit.clone(),
+            });
+        }
     }
 
     /// Takes over what a commit asks for: notes whom it touches and publishes its facts.
     fn accept(&mut self, accepted: Accepted, is_news: bool) {
         let is_the_same = |before: &Accepted| Arc::ptr_eq(&before.desired, &accepted.desired);
         if !is_news && self.ledger.desired.as_ref().is_some_and(is_the_same) {
-            self.services.board.set_specs(|specs| specs.error = None);
+            self.services.board.set_specs(|specs| specs.refused = None);
             return;
         }
         if is_news {
-            for mistake in &accepted.desired.mistakes {
-                let m = mistake.as_ref();
-                self.services.events.emit(Event::SpecInvalid {
-                    app: m.app.clone(),
-                    file: m.file.clone(),
-                    line: m.line,
-                    column: m.column,
-                    code: m.code.clone(),
-                    error: m.message.clone(),
-                    commit: accepted.facts.id.clone(),
-                });
-            }
+            let mistakes = accepted.desired.mistakes.iter().map(AsRef::as_ref);
+            self.tell_mistakes(mistakes, &accepted.facts.id);
         }
         self.services.board.set_specs(|specs| {
             *specs = SpecsFacts {
                 accepted: Some(accepted.facts.clone()),
                 desired: Some(accepted.desired.clone()),
-                error: None,
+                refused: None,
                 blocked: None,
             };
         });

@@ -327,7 +327,7 @@ async fn a_commit_that_cannot_be_read_is_told_once_however_often_it_is_looked_at
     for _ in 0..3 {
         stage.look('2');
         stage
-            .until("it was looked at", || stage.node_board.specs().error.is_some())
+            .until("it was looked at", || stage.node_board.specs().refused.is_some())
             .await;
         stage.settled().await;
     }
@@ -335,5 +335,5 @@ async fn a_commit_that_cannot_be_read_is_told_once_however_often_it_is_looked_at
     // It can be read after all.
     stage.commit('2', &["web", "db"]);
     stage.until_running("db").await;
-    assert_eq!(stage.node_board.specs().error, None);
+    assert_eq!(stage.node_board.specs().refused, None);
 }

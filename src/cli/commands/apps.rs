@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::super::context::Context;
+use super::super::look::Look;
 use super::super::outcome::{Exit, Outcome};
 use super::super::render;
-use crate::rpc::procedures::{Nothing, State};
+use crate::rpc::procedures::{Nothing, State, Status};
 
 /// List the apps of this node, worst first.
 ///
@@ -28,15 +29,26 @@ pub(crate) async fn run(context: &mut Context, _: AppsArgs) -> Outcome {
 }
 
 async fn once(context: &mut Context) -> Outcome {
-    let apps = context.ask::<State>(&Nothing {}).await?;
+    let mut client = context.connect().await?;
+    let apps = context.ask_through::<State>(&mut client, &Nothing {}).await?;
     let sorted = render::states::worst_first(apps.values());
-    context.screen.show_list(
-        &apps,
-        &sorted,
-        |look, is_wide| render::apps::table(look, &sorted, is_wide),
-        || sorted.iter().map(|app| app.name.to_string()).collect(),
-    )?;
-    if sorted.is_empty() && context.screen.is_for_people() {
+    let names = || sorted.iter().map(|app| app.name.to_string()).collect();
+    if context.globals.watch {
+        // One state a line: whoever reads it sees as well what is no longer there.
+        let draw = |look: &Look, is_wide| render::apps::table(look, &sorted, is_wide);
+        context.screen.show(&apps, draw, names)?;
+        return Ok(Exit::Yes);
+    }
+    let draw = |look: &Look, is_wide| render::apps::table(look, &sorted, is_wide);
+    context.screen.show_list(&apps, &sorted, draw, names)?;
+    if !context.screen.is_for_people() {
+        return Ok(Exit::Yes);
+    }
+    let status = context.ask_through::<Status>(&mut client, &Nothing {}).await?;
+    if let Some(unfollowed) = &status.unfollowed {
+        context.screen.warn(&(unfollowed.sentence() + "."));
+    }
+    if sorted.is_empty() {
         context
             .screen
             .talk("No apps yet. `osier init` writes a first one; `osier status` says what was read.");

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::super::context::Context;
 use super::super::outcome::{Exit, Outcome, Trouble};
 use super::super::table::{Cell, Table};
 use super::super::words::escape;
 use crate::config::{Config, ConfigError, Layers, Surroundings};
-use crate::rpc::procedures::{Config as ConfigCall, ConfigValue, Nothing};
+use crate::rpc::procedures::{CheckState, Config as ConfigCall, ConfigReply, ConfigValue, Nothing};
 use crate::specs::import::import_sys_config;
 
 /// The largest sys.config that is read; one beyond that is cut and told as a mistake.
@@ -98,7 +99,15 @@ async fn show(context: &mut Context, has_origin: bool) -> Outcome {
         None => context.ask::<ConfigCall>(&Nothing {}).await.ok(),
     };
     let values = match asked {
-        Some(values) => values,
+        Some(ConfigReply { values, now }) => {
+            if let Some(now) = now.filter(|now| now.state != CheckState::Good) {
+                let fix = now.fix.map_or_else(String::new, |fix| format!(" ({fix})"));
+                context
+                    .screen
+                    .warn(&format!("the configuration {}{fix}", now.found));
+            }
+            values
+        }
         None => {
             let values = read(context.globals.config.as_deref())?.values();
             context
@@ -107,9 +116,10 @@ async fn show(context: &mut Context, has_origin: bool) -> Outcome {
             values
         }
     };
+    let data: Vec<Shown<'_>> = values.iter().map(Shown::of).collect();
     context.screen.show_list(
-        &values,
-        &values,
+        &data,
+        &data,
         |look, is_wide| {
             let mut table = Table::new(if has_origin || is_wide {
                 &["SETTING", "VALUE", "ORIGIN"]
@@ -124,6 +134,29 @@ async fn show(context: &mut Context, has_origin: bool) -> Outcome {
         || values.iter().map(|value| value.key.clone()).collect(),
     )?;
     Ok(Exit::Yes)
+}
+
+/// A setting as data.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    key: &'a str,
+    /// Null where nothing is set.
+    value: serde_json::Value,
+    origin: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    fn of(value: &'a ConfigValue) -> Self {
+        let parsed: Result<toml::Table, _> = format!("value = {}", value.value).parse();
+        let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
+        Self {
+            key: &value.key,
+            value: parsed
+                .and_then(|value| serde_json::to_value(value).ok())
+                .unwrap_or_default(),
+            origin: &value.origin,
+        }
+    }
 }
 
 fn row(value: &ConfigValue, has_origin: bool) -> Vec<Cell> {

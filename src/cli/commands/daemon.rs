@@ -1,5 +1,7 @@
 //! `osier daemon`.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::super::context::Context;
@@ -33,12 +35,8 @@ pub(crate) fn run(context: &mut Context, _: DaemonArgs) -> Outcome {
     let options = DaemonOptions {
         config,
         ends_with_node: false,
-        reload: Some(Box::new(move || {
-            let config = configuration::read(named.as_deref()).map_err(|error| error.to_string())?;
-            log.set(&config.telemetry.log)
-                .map_err(|error| error.to_string())?;
-            Ok(config)
-        })),
+        read: Arc::new(move || configuration::read(named.as_deref()).map_err(|error| error.to_string())),
+        taken: Box::new(move |config| log.set(&config.telemetry.log).map_err(|error| error.to_string())),
     };
     let ended = runtime.block_on(run_node(options));
     // What hangs in a blocking call must not keep a daemon that was told to leave.

@@ -13,7 +13,7 @@ use crate::git::open_revision;
 use crate::names::{AppName, CommitId};
 use crate::plan::{CurrentApp, Diff, PruneLimits, plan};
 use crate::rpc::procedures::{Current, CurrentReply, DiffNow, DiffRequest, Nothing};
-use crate::specs::load::{SpecCache, load};
+use crate::specs::load::{RepositoryError, SpecCache, load};
 use crate::specs::{Desired, NodeFacts};
 
 /// Show what a reconcile would do, and each field that differs.
@@ -118,7 +118,16 @@ fn read(repository: &Path, revision: Option<&str>, current: &CurrentReply) -> Re
         &facts,
         &mut SpecCache::with_names(names),
     )
-    .map_err(|error| unusable(error.to_string()))
+    .map_err(|error| match error {
+        RepositoryError::Settings(mistakes) => {
+            let mut trouble = Trouble::new("a node would refuse this repository as a whole")
+                .place(repository.display().to_string())
+                .exit(Exit::No);
+            trouble.mistakes = mistakes.into();
+            trouble
+        }
+        error => unusable(error.to_string()),
+    })
 }
 
 /// The commit of a revision; files as they lie there are none.

@@ -37,7 +37,8 @@ pub(crate) struct SuspendArgs {
 
 /// Apply git again to an app or to this node.
 ///
-/// Ends what was suspended or changed by hand. Answers 1 when git is still not applied to APP: the whole node is
+/// Of an app it ends what was suspended or changed by hand. Of the node it ends the node's suspension alone, and names the
+/// apps that are suspended or changed by themselves. Answers 1 when git is still not applied to APP: the whole node is
 /// suspended, or its spec says `suspend: true`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -78,7 +79,7 @@ pub(crate) async fn resume(context: &mut Context, args: ResumeArgs) -> Outcome {
 
 async fn ask(context: &mut Context, request: &SuspendRequest) -> Outcome {
     let mut client = context.connect().await?;
-    client.call::<Suspend>(request, Some(SUSPEND_TIMEOUT)).await?;
+    let reply = client.call::<Suspend>(request, Some(SUSPEND_TIMEOUT)).await?;
     let word = if request.suspend { "suspended" } else { "resumed" };
     let what = request.app.as_deref().unwrap_or("the node");
     let answer = serde_json::json!({ "app": request.app, "suspended": request.suspend });
@@ -87,5 +88,13 @@ async fn ask(context: &mut Context, request: &SuspendRequest) -> Outcome {
         |_, _| format!("{word} {what}\n"),
         || vec![what.to_owned()],
     )?;
+    let held = &reply.still_held;
+    if let Some(first) = held.first() {
+        let names: Vec<&str> = held.iter().map(AsRef::as_ref).collect();
+        context.screen.warn(&format!(
+            "git is still not applied to {}: each was suspended or changed by itself; `osier resume {first}` ends that",
+            names.join(", ")
+        ));
+    }
     Ok(Exit::Yes)
 }

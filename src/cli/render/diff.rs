@@ -49,9 +49,14 @@ fn draw_invalid(look: &Look, invalid: &InvalidApp) -> String {
         .app
         .as_ref()
         .map_or_else(|| invalid.file.clone(), ToString::to_string);
+    let kept = if invalid.is_here {
+        "kept as it is"
+    } else {
+        "not deployed"
+    };
     let place = place(Some(&invalid.file), Some(invalid.line), Some(invalid.column));
     format!(
-        "{} {}  kept as it is\n    {place}{}\n    help: {}\n",
+        "{} {}  {kept}\n    {place}{}\n    help: {}\n",
         look.paint(Tone::Bad, look.glyph(Glyph::Bad)),
         escape(&name),
         escape(&invalid.message),

@@ -15,6 +15,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Everything that the daemon can tell about its surroundings.
 pub(crate) async fn checks(node: &NodeContext) -> Vec<Check> {
     let mut checks = vec![unwinding(), user(node), data_dir(node), repository(node)];
+    let configuration = node.configuration.clone();
+    let now = tokio::task::spawn_blocking(move || configuration.now());
+    checks.extend(now.await.ok().flatten());
     checks.extend(program(node));
     for (name, runtime) in node.apps.runtimes() {
         checks.extend(match timeout(ANSWER_MAX, runtime.abilities()).await {

@@ -1,5 +1,6 @@
 //! What operators do by hand: deploy, upgrade and remove beside git; restart, stop and start; suspend and resume.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{NodeContext, removed, unavailable};
@@ -7,7 +8,7 @@ use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, Reconc
 use crate::clock::now_ms;
 use crate::names::{AppName, shown};
 use crate::rpc::procedures::{
-    ActionReply, DeployRequest, Nothing, OperateRequest, Operation, RemoveRequest, SuspendRequest,
+    ActionReply, DeployRequest, OperateRequest, Operation, RemoveRequest, SuspendReply, SuspendRequest,
     UpgradeRequest,
 };
 use crate::rpc::{RpcError, RpcErrorCode};
@@ -157,7 +158,10 @@ pub(crate) async fn operate(
 }
 
 /// Stops or resumes applying git to one app or to the node.
-pub(crate) async fn suspend(node: &Arc<NodeContext>, request: SuspendRequest) -> Result<Nothing, RpcError> {
+pub(crate) async fn suspend(
+    node: &Arc<NodeContext>,
+    request: SuspendRequest,
+) -> Result<SuspendReply, RpcError> {
     let app = match &request.app {
         Some(name) => Some(node.app(name)?),
         None => None,
@@ -167,17 +171,31 @@ pub(crate) async fn suspend(node: &Arc<NodeContext>, request: SuspendRequest) ->
     });
     if request.suspend {
         order(node, Order::Suspend { app, until }).await?;
-        return Ok(Nothing {});
+        return Ok(SuspendReply::default());
     }
     order(node, Order::Resume { app: app.clone() }).await?;
     match app {
         Some(app) => is_resumed(node, &app),
-        None => Ok(Nothing {}),
+        None => Ok(SuspendReply {
+            still_held: still_held(node),
+        }),
     }
 }
 
+/// Apps to which git is not applied by a word about each of them, and not until the next reconcile alone.
+fn still_held(node: &NodeContext) -> Vec<AppName> {
+    let held = node.node_board.held();
+    let words = held
+        .suspended
+        .keys()
+        .chain(held.changed.keys())
+        .chain(held.removed.keys());
+    let lasting: BTreeSet<&AppName> = words.filter(|app| held.outlasts_reconcile(app)).collect();
+    lasting.into_iter().cloned().collect()
+}
+
 /// Operators' words about this app are taken back. Is git applied to it with that?
-fn is_resumed(node: &NodeContext, app: &AppName) -> Result<Nothing, RpcError> {
+fn is_resumed(node: &NodeContext, app: &AppName) -> Result<SuspendReply, RpcError> {
     let specs = node.node_board.specs();
     let desired = specs.desired.as_ref().and_then(|desired| desired.apps.get(app));
     let refused = |why| Err(RpcError::new(RpcErrorCode::Refused, why));
@@ -192,6 +210,6 @@ fn is_resumed(node: &NodeContext, app: &AppName) -> Result<Nothing, RpcError> {
             refused(why)
                 .map_err(|error| error.help("only a commit without `suspend: true` there changes that"))
         }
-        _ => Ok(Nothing {}),
+        _ => Ok(SuspendReply::default()),
     }
 }

@@ -1,14 +1,17 @@
 //! `reconcile` and `diff`: look at the repository now, and make the node what it says, or say what would be done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::NodeContext;
-use crate::actors::reconciler::{Order, Patience, ReconcilerMsg, Report};
+use crate::actors::reconciler::{Order, Patience, ReadError, ReconcilerMsg, Report};
 use crate::actors::repo_watcher::WatcherMsg;
 use crate::names::{AppName, CommitId};
 use crate::plan::Diff;
 use crate::rpc::procedures::{ActionReply, DiffRequest, ReconcileReply, ReconcileRequest};
 use crate::rpc::{RpcError, RpcErrorCode};
+use crate::specs::RepositoryError;
+use crate::status::unfollowed::Unfollowed;
 use crate::status::{AppState, RunState, SyncState};
 
 /// Fetches, reconciles, and tells how it went. A repository that cannot be fetched is no error of the call: the node
@@ -42,17 +45,33 @@ pub(crate) async fn reconcile(
     Ok(reply(node, report, app.as_ref(), looked.err()))
 }
 
+/// How long the repository is waited for when somebody asks for the branch's head: less than the asking command waits.
+const PEEK_MAX: Duration = Duration::from_secs(8);
+
 async fn look(node: &NodeContext) -> Result<Result<CommitId, String>, RpcError> {
     node.ask_repo_watcher(|reply| WatcherMsg::Look { reply }).await
 }
 
 /// The branch's head, without a reconcile to it.
 async fn peek(node: &NodeContext) -> Result<CommitId, RpcError> {
-    let seen = node.ask_repo_watcher(|reply| WatcherMsg::Peek { reply }).await?;
-    seen.map_err(|why| {
-        RpcError::new(RpcErrorCode::Unavailable, why)
-            .help("`osier status` says more; `--rev` compares with a commit that the node has")
-    })
+    let accepted = node.node_board.specs().accepted;
+    let help = match accepted {
+        Some(facts) => format!(
+            "`osier diff --rev {}` compares with the accepted commit meanwhile",
+            facts.id
+        ),
+        None => "`osier status` says more".to_owned(),
+    };
+    let refused = |code, why: String| RpcError::new(code, why).help(help);
+    let seen = node.ask_repo_watcher(|reply| WatcherMsg::Peek { reply });
+    match tokio::time::timeout(PEEK_MAX, seen).await {
+        Ok(seen) => seen?.map_err(|why| refused(RpcErrorCode::Unavailable, why)),
+        Err(_) => {
+            let (url, seconds) = (&node.settings.repo.url, PEEK_MAX.as_secs());
+            let why = format!("{url} has not answered within {seconds} s; the look goes on");
+            Err(refused(RpcErrorCode::TimedOut, why))
+        }
+    }
 }
 
 /// The commit whose removals are held back, as everybody can read it in the node's status.
@@ -152,7 +171,32 @@ pub(crate) async fn diff(node: &Arc<NodeContext>, request: DiffRequest) -> Resul
         None => peek(node).await?,
     };
     let compared = node
-        .ask_reconciler(|reply| ReconcilerMsg::Diff { commit, reply })
+        .ask_reconciler(|reply| ReconcilerMsg::Diff {
+            commit: commit.clone(),
+            reply,
+        })
         .await?;
-    compared.map_err(|why| RpcError::new(RpcErrorCode::NotFound, why))
+    compared.map_err(|error| unusable(node, &commit, error))
+}
+
+/// A commit that cannot be compared with, because nothing of it can be used or because it is not here.
+fn unusable(node: &NodeContext, commit: &CommitId, error: ReadError) -> RpcError {
+    let refused = node.node_board.specs().refused;
+    let refused = refused.filter(|refused| refused.facts.id == *commit);
+    match error {
+        ReadError::Repository(RepositoryError::Settings(mistakes)) => {
+            let title = refused.and_then(|refused| Unfollowed::unreadable(&refused.facts, "").title);
+            let title = title.map_or_else(String::new, |title| format!(" {title}"));
+            let message = format!("{}{title} cannot be used", commit.short());
+            let help = "mend it and commit; what runs goes on meanwhile";
+            RpcError::new(RpcErrorCode::Refused, message)
+                .mistakes(mistakes)
+                .help(help)
+        }
+        ReadError::Repository(error) => {
+            let message = format!("{} cannot be used: {error}", commit.short());
+            RpcError::new(RpcErrorCode::Refused, message)
+        }
+        ReadError::Git(why) => RpcError::new(RpcErrorCode::NotFound, why),
+    }
 }

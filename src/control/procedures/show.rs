@@ -11,8 +11,9 @@ use crate::rpc::procedures::{AppDetails, AppRequest, LogLine, PastExit, WhyReply
 use crate::specs::DesiredApp;
 use crate::status::hold::Hold;
 use crate::status::origin::Origin;
+use crate::status::unfollowed::Unfollowed;
 use crate::status::why::{self, WhyFacts};
-use crate::status::{AppState, KeeperTrouble};
+use crate::status::{AppState, KeeperTrouble, RunState};
 use crate::store::EventQuery;
 use crate::telemetry::EventRecord;
 
@@ -40,9 +41,39 @@ pub(crate) async fn app(node: &Arc<NodeContext>, request: AppRequest) -> Result<
 
 /// One paragraph about one app.
 pub(crate) async fn why(node: &Arc<NodeContext>, request: AppRequest) -> Result<WhyReply, RpcError> {
-    let app = node.app(&request.app)?;
+    let app = match (node.app(&request.app), elsewhere(node, &request.app)) {
+        (Err(_), Some(app)) => {
+            let (text, _) = not_placed_here(node, &app);
+            return Ok(WhyReply { app, text });
+        }
+        (app, _) => app?,
+    };
     let text = Facts::of(node, &app).await?.why();
     Ok(WhyReply { app, text })
+}
+
+/// The app of that name that git asks for, and not on this node.
+pub(super) fn elsewhere(node: &NodeContext, text: &str) -> Option<AppName> {
+    let desired = node.node_board.specs().desired?;
+    desired.elsewhere.get(text).cloned()
+}
+
+/// Why nothing of such an app is here, and what to do about it.
+pub(super) fn not_placed_here(node: &NodeContext, app: &AppName) -> (String, &'static str) {
+    let labels = node.facts.labels.iter();
+    let labels: Vec<_> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = match labels.is_empty() {
+        true => "no labels".to_owned(),
+        false => format!("the labels {}", labels.join(", ")),
+    };
+    let name = &node.settings.name;
+    let text = format!(
+        "Git asks for {app}, but not on this node: its `placement` does not choose {name}, which has {labels}."
+    );
+    (
+        text,
+        "`placement` in its spec chooses nodes; `[node] labels` in the configuration are this node's",
+    )
 }
 
 /// What is known about one app.
@@ -56,6 +87,8 @@ struct Facts {
     hold: Option<Hold>,
     next_look_ms: Option<u64>,
     keeper: Option<KeeperTrouble>,
+    unfollowed: Option<Unfollowed>,
+    waits_in_vain_for: Vec<AppName>,
 }
 
 impl Facts {
@@ -88,6 +121,8 @@ impl Facts {
             hold: hold(node, name, desired.as_deref()),
             next_look_ms: node.node_board.source().next_at_ms,
             keeper,
+            unfollowed: node.unfollowed(),
+            waits_in_vain_for: given_up(node, &posted.state.waits_for),
             posted,
             desired,
             origin,
@@ -106,11 +141,22 @@ impl Facts {
             last_words: &last_words,
             hold: self.hold,
             is_stopped_by_hand: self.posted.record.stopped_by_hand.is_some(),
+            unfollowed: self.unfollowed.as_ref(),
+            waits_in_vain_for: &self.waits_in_vain_for,
             next_look_ms: self.next_look_ms,
             unseen: self.keeper.as_ref(),
             now_ms: now_ms(),
         })
     }
+}
+
+/// Those of `apps` that are not tried again by themselves.
+fn given_up(node: &NodeContext, apps: &[AppName]) -> Vec<AppName> {
+    let has_given_up = |app: &&AppName| {
+        let state = node.board.get(app);
+        state.is_some_and(|state| matches!(state.status, RunState::Failed | RunState::Invalid))
+    };
+    apps.iter().filter(has_given_up).cloned().collect()
 }
 
 /// Why git is not applied to an app.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::names::CommitId;
+use crate::status::BlockedKind;
 
 fn app(name: &str, status: RunState, sync: SyncState, health: HealthState) -> AppState {
     AppState {
@@ -69,8 +70,9 @@ fn the_worst_wins() {
 
 #[test]
 fn before_there_are_specs_the_source_decides() {
+    let unreachable = Unfollowed::unreachable("no such host");
     let error = Surroundings {
-        source_error: Some("no such host"),
+        unfollowed: Some(&unreachable),
         ..Surroundings::default()
     };
     assert_eq!(
@@ -93,10 +95,11 @@ fn before_there_are_specs_the_source_decides() {
 
 #[test]
 fn a_failed_fetch_degrades_and_says_why() {
+    let unreachable = Unfollowed::unreachable("no such host");
     let found = headline(
         [],
         Surroundings {
-            source_error: Some("no such host"),
+            unfollowed: Some(&unreachable),
             ..settled()
         },
     );

@@ -83,6 +83,8 @@ fn told_of(state: &AppState, origin: Option<&Origin>, change: impl FnOnce(&mut W
         is_git_read: true,
         hold: None,
         is_stopped_by_hand: false,
+        unfollowed: None,
+        waits_in_vain_for: &[],
         next_look_ms: Some(NOW + 40_000),
         unseen: None,
         now_ms: NOW,
@@ -296,6 +298,8 @@ fn who_suspended_it_is_told_what_ends_that_and_how_it_differs() {
             is_git_read: true,
             hold: Some(hold),
             is_stopped_by_hand: false,
+            unfollowed: None,
+            waits_in_vain_for: &[],
             next_look_ms: None,
             unseen: None,
             now_ms: NOW,
@@ -392,4 +396,53 @@ fn what_nobody_can_see_is_not_told_as_known() {
     );
     running.isolation = "embedded".to_owned();
     assert_eq!(trouble.shade(&running), running);
+}
+
+#[test]
+fn what_git_asks_for_beyond_the_accepted_commit_is_told_last() {
+    let running = state(RunState::Running, SyncState::Synced);
+    let of = |unfollowed: Unfollowed| {
+        let unfollowed = &*Box::leak(Box::new(unfollowed));
+        let told = told(&running, |facts| facts.unfollowed = Some(unfollowed));
+        told.split_once("Nothing is left").unwrap().1.to_owned()
+    };
+    let facts = CommitFacts {
+        id: "3f90c2e000000000000000000000000000000000".parse().unwrap(),
+        author: "Ann".to_owned(),
+        email: "ann@example.com".to_owned(),
+        time: 0,
+        subject: "Break it".to_owned(),
+    };
+    assert_eq!(
+        of(Unfollowed::unreadable(&facts, "osier.yaml:1:1: unknown key `x`")),
+        " to do for the accepted commit. Git has gone on to 3f90c2e \"Break it\" (Ann), which is not followed: it cannot be \
+         used: osier.yaml:1:1: unknown key `x`."
+    );
+    assert_eq!(
+        of(Unfollowed::unreachable("no such host.")),
+        " to do for the accepted commit. Whether git asks for something newer is not known: the repository cannot be used: \
+         no such host."
+    );
+}
+
+#[test]
+fn who_waits_for_one_that_has_given_up_says_so() {
+    let mut waiting = state(RunState::Waiting, SyncState::Pending);
+    let [db, mq] = ["db", "mq"].map(|name| name.parse::<AppName>().unwrap());
+    waiting.waits_for = vec![db.clone(), mq.clone()];
+    let both: &'static [AppName] = Vec::leak(vec![db, mq]);
+    for (in_vain, told_of) in [
+        (&both[..0], "Next: it starts when db and mq are healthy."),
+        (
+            &both[1..],
+            "Next: it starts when db and mq are healthy. But mq has given up: see `osier why mq`.",
+        ),
+        (
+            both,
+            "Next: it starts when db and mq are healthy. But db and mq have given up: see `osier why db`.",
+        ),
+    ] {
+        let found = told(&waiting, |facts| facts.waits_in_vain_for = in_vain);
+        assert!(found.ends_with(told_of), "{found}");
+    }
 }

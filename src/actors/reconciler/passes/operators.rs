@@ -3,8 +3,8 @@
 use ractor::RpcReplyPort;
 
 use super::Passes;
-use crate::actors::reconciler::ReconcilerMsg;
 use crate::actors::reconciler::orders::{self, Order, OrderError, OrderReply};
+use crate::actors::reconciler::{ReadError, ReconcilerMsg};
 use crate::clock::now_ms;
 use crate::names::CommitId;
 use crate::plan::Diff;
@@ -12,7 +12,7 @@ use crate::specs::{Desired, SpecCache};
 
 impl Passes {
     /// Says what a reconcile to `commit` would do, in a task: the commit has to be read.
-    pub fn diff(&self, commit: CommitId, reply: RpcReplyPort<Result<Diff, String>>) {
+    pub fn diff(&self, commit: CommitId, reply: RpcReplyPort<Result<Diff, ReadError>>) {
         if let Some(accepted) = self
             .ledger
             .desired
@@ -36,13 +36,18 @@ impl Passes {
                     desired,
                     reply,
                 })),
-                Err(error) => drop(reply.send(Err(error.to_string()))),
+                Err(error) => drop(reply.send(Err(error))),
             }
         });
     }
 
     /// The commit for a diff was read.
-    pub fn compare(&self, commit: &CommitId, desired: &Desired, reply: RpcReplyPort<Result<Diff, String>>) {
+    pub fn compare(
+        &self,
+        commit: &CommitId,
+        desired: &Desired,
+        reply: RpcReplyPort<Result<Diff, ReadError>>,
+    ) {
         let _ = reply.send(Ok(self.ledger.diff(desired, commit)));
     }
 
