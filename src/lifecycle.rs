@@ -149,6 +149,7 @@ struct OpenAction {
     from: Option<Version>,
     to: Option<Version>,
     commit: Option<CommitId>,
+    by: Option<String>,
     since_ms: u64,
 }
 

@@ -13,7 +13,7 @@ pub mod text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::names::{AppName, CommitId, Version};
+use crate::names::{AppName, CommitId, SpecDigest, Version};
 
 /// Something that happened. Every one has a stable name; `EventRecord::event` holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,10 @@ pub enum Event {
         from: Option<Version>,
         to: Option<Version>,
         commit: Option<CommitId>,
+        /// What was to run.
+        digest: Option<SpecDigest>,
+        /// Who asked for it by hand; none: git did.
+        by: Option<String>,
         duration_ms: u64,
         /// None: it worked.
         error: Option<String>,

@@ -25,7 +25,7 @@ pub use handlers::HandlerCounts;
 use crate::clock::now_ms;
 use crate::names::NodeName;
 use crate::rpc::procedures::EventsRequest;
-use crate::store::{Store, Urgency};
+use crate::store::{Deployment, Store, Urgency};
 use crate::supervisor::{ChildSpec, Started};
 use crate::telemetry::{Event, EventRecord, EventSink};
 use counters::Counters;
@@ -191,6 +191,9 @@ impl Telemetry {
         let timestamp = i64::try_from(waiting.at_ms).unwrap_or(i64::MAX);
         let record = Arc::new(event.record(id, &hub.node, timestamp));
         hub.counters.count(&record);
+        if let Some(deployment) = Deployment::of(event, waiting.at_ms) {
+            hub.store.append_deployment(counter, deployment);
+        }
         let numbered = Arc::new(Numbered {
             counter,
             record: Arc::clone(&record),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::commands::{
-    apps, configuration, daemon, demo, deploy, diff, doctor, events, init, logs, operate, reconcile,
+    apps, configuration, daemon, demo, deploy, diff, doctor, events, history, init, logs, operate, reconcile,
     reference, show, status, suspend, toy, tree, validate, version,
 };
 use super::look::ColorChoice;
@@ -108,6 +108,7 @@ pub(crate) enum Command {
     Why(show::WhyArgs),
     Logs(logs::LogsArgs),
     Events(events::EventsArgs),
+    History(history::HistoryArgs),
     Tree(tree::TreeArgs),
     Reconcile(reconcile::ReconcileArgs),
     Deploy(deploy::DeployArgs),
@@ -134,7 +135,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "init", "validate"]),
     (
         "Look",
-        &["status", "apps", "show", "why", "diff", "logs", "events", "tree"],
+        &[
+            "status", "apps", "show", "why", "diff", "logs", "events", "history", "tree",
+        ],
     ),
     (
         "Act",

@@ -8,6 +8,7 @@ pub(crate) mod deploy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod operate;
@@ -38,6 +39,7 @@ pub(crate) fn run(context: &mut Context, command: Command) -> Outcome {
         Command::Why(args) => ask(context, show::why, &args),
         Command::Logs(args) => ask(context, logs::run, args),
         Command::Events(args) => ask(context, events::run, args),
+        Command::History(args) => ask(context, history::run, args),
         Command::Tree(args) => ask(context, tree::run, args),
         Command::Reconcile(args) => ask(context, reconcile::run, args),
         Command::Deploy(args) => ask(context, deploy::deploy, args),

@@ -4,6 +4,7 @@ pub(crate) mod apps;
 pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod findings;
+pub(crate) mod history;
 pub(crate) mod show;
 pub(crate) mod states;
 pub(crate) mod status;

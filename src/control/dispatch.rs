@@ -50,6 +50,9 @@ async fn dispatch(
         p::Doctor::NAME => {
             answer::<p::Doctor, _>(body, |_| async { Ok(carry_out::doctor::checks(&node).await) }).await
         }
+        p::History::NAME => {
+            answer::<p::History, _>(body, |request| carry_out::history::history(&node, request)).await
+        }
         p::Config::NAME => answer::<p::Config, _>(body, |_| node.configuration()).await,
         p::Logs::NAME => {
             stream::<p::Logs, _>(body, |request| carry_out::logs::stream(&node, request, items)).await
@@ -78,13 +81,22 @@ async fn change(
             .await
         }
         p::Deploy::NAME => {
-            audited::<p::Deploy, _>(audit, body, |request| carry_out::manual::deploy(node, request)).await
+            audited::<p::Deploy, _>(audit, body, |request| {
+                carry_out::manual::deploy(node, caller.describe(), request)
+            })
+            .await
         }
         p::Upgrade::NAME => {
-            audited::<p::Upgrade, _>(audit, body, |request| carry_out::manual::upgrade(node, request)).await
+            audited::<p::Upgrade, _>(audit, body, |request| {
+                carry_out::manual::upgrade(node, caller.describe(), request)
+            })
+            .await
         }
         p::Remove::NAME => {
-            audited::<p::Remove, _>(audit, body, |request| carry_out::manual::remove(node, request)).await
+            audited::<p::Remove, _>(audit, body, |request| {
+                carry_out::manual::remove(node, caller.describe(), request)
+            })
+            .await
         }
         p::Operate::NAME => {
             audited::<p::Operate, _>(audit, body, |request| carry_out::manual::operate(node, request)).await

@@ -1,6 +1,7 @@
 //! What each procedure does. Looking reads the boards and never waits for an actor; changing sends a message.
 
 pub(crate) mod doctor;
+pub(crate) mod history;
 pub(crate) mod logs;
 pub(crate) mod manual;
 pub(crate) mod origin;

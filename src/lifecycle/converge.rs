@@ -365,7 +365,11 @@ impl Lifecycle {
             }
             self.close_action(Some(SUPERSEDED), now, out);
         }
-        let commit = self.target.as_ref().and_then(|target| target.commit.clone());
+        let target = self.target.as_ref();
+        let by = target.and_then(|target| target.by.clone());
+        // What is done by hand no commit asks for.
+        let by_git = target.filter(|target| !target.manual);
+        let commit = by_git.and_then(|target| target.commit.clone());
         out.push(Effect::Emit(Event::ActionStart {
             action: kind,
             app: self.app.clone(),
@@ -379,6 +383,7 @@ impl Lifecycle {
             from,
             to,
             commit,
+            by,
             since_ms: now.at_ms,
         });
     }
@@ -409,6 +414,8 @@ impl Lifecycle {
             from: open.from,
             to: open.to,
             commit: open.commit,
+            digest: open.digest,
+            by: open.by,
             duration_ms: now.at_ms.saturating_sub(open.since_ms),
             error: error.map(str::to_owned),
         }));

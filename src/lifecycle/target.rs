@@ -20,6 +20,8 @@ pub struct Target {
     pub suspended: bool,
     /// It was changed by hand, beside git.
     pub manual: bool,
+    /// Who did that, for the history.
+    pub by: Option<String>,
     /// The commit that asks for it.
     pub commit: Option<CommitId>,
 }
@@ -46,6 +48,7 @@ impl Target {
             error: None,
             suspended: false,
             manual: false,
+            by: None,
             commit: None,
         }
     }

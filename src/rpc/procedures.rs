@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Procedure;
-use crate::names::{AppName, CommitId, Version};
+use crate::names::{AppName, CommitId, SpecDigest, Version};
 use crate::plan::Diff;
 use crate::specs::DesiredApp;
 use crate::status::origin::Origin;
@@ -63,6 +63,8 @@ procedures! {
     Events = "bc_gitops.events": EventsRequest => EventRecord;
     /// An item whenever the state of the node or of an app may have changed, at most five a second. A stream.
     Watch = "bc_gitops.watch": Nothing => Nothing;
+    /// What was deployed when, newest first.
+    History = "bc_gitops.history": HistoryRequest => Vec<HistoryEntry>;
     /// The supervision tree.
     Tree = "bc_gitops.tree": Nothing => TreeNode;
     /// Kills an actor (debug builds only).
@@ -328,6 +330,44 @@ pub struct EventsRequest {
     pub app: Option<String>,
     /// Go on with new ones.
     pub follow: bool,
+}
+
+/// See [`History`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryRequest {
+    /// Only of this app, also of one that is gone; none: of all.
+    pub app: Option<String>,
+}
+
+/// One action on an app that was carried out, or failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// Which app.
+    pub app: AppName,
+    /// `deploy`, `upgrade`, `reconfigure`, `remove`, `rollback`.
+    pub action: String,
+    /// What ran before.
+    pub from_version: Option<Version>,
+    /// What was to run; none: it was removed.
+    pub to_version: Option<Version>,
+    /// Of what was to run.
+    pub digest: Option<SpecDigest>,
+    /// The commit that asked for it; none: an operator did.
+    pub commit: Option<CommitId>,
+    /// Who wrote that commit, where it is still known here.
+    pub author: Option<String>,
+    /// Its first line.
+    pub subject: Option<String>,
+    /// Who asked for it by hand.
+    pub by: Option<String>,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// `ok` or `error`.
+    pub result: String,
+    /// Why not.
+    pub error: Option<String>,
 }
 
 /// One actor or supervisor of the tree.

@@ -97,9 +97,8 @@ impl Store {
         found
     }
 
-    /// Keeps a deployment in the history of its app. Returns at once.
-    pub fn append_deployment(&self, deployment: Deployment) {
-        let counter = self.next_event_counter();
+    /// Keeps a deployment in the history of its app, under the counter of its event. Returns at once.
+    pub fn append_deployment(&self, counter: u64, deployment: Deployment) {
         self.owner.shared.append(|batch| {
             batch
                 .deployments
@@ -107,10 +106,10 @@ impl Store {
         });
     }
 
-    /// The history of an app, newest first. It reads the disk: not for an actor's handler.
+    /// The history of an app, or of all apps, newest first, at most `max`. It reads the disk: not for an actor's handler.
     #[must_use]
-    pub fn deployments(&self, app: &AppName) -> Vec<Deployment> {
-        self.owner.shared.read_deployments(app)
+    pub fn deployments(&self, app: Option<&AppName>, max: usize) -> Vec<Deployment> {
+        self.owner.shared.read_deployments(app, max)
     }
 
     /// The newest event's counter.

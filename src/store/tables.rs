@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableError};
 
 use super::Retention;
 use super::batch::{Batch, Slot};
 use super::database::{APPS, DEPLOYMENTS, EVENTS, NODE};
-use super::deployments::{DEPLOYMENTS_MAX, Deployment};
+use super::deployments::{DEPLOYMENTS_MAX, DEPLOYMENTS_OF_ALL_MAX, Deployment};
 use super::events::{Direction, EventQuery, now_us};
 use super::record::{decode, encode};
 use crate::names::AppName;
@@ -84,9 +84,29 @@ pub(super) fn write_events(
                 deployments.remove((app.as_str(), *old))?;
             }
         }
+        remove_oldest(&mut deployments, DEPLOYMENTS_OF_ALL_MAX)?;
     }
     write.commit()?;
     Ok(())
+}
+
+/// Takes out the oldest deployments of all apps, and a tenth more than must go: who looks for them reads all.
+fn remove_oldest(
+    deployments: &mut Table<'_, (&str, u64), &[u8]>,
+    max: u64,
+) -> Result<(), redb::StorageError> {
+    let count = deployments.len()?;
+    if count <= max {
+        return Ok(());
+    }
+    let mut counters = Vec::new();
+    for entry in deployments.iter()? {
+        counters.push(entry?.0.value().1);
+    }
+    counters.sort_unstable();
+    let going = usize::try_from(count - max + max / 10).unwrap_or(usize::MAX);
+    let first_kept = counters.get(going).copied().unwrap_or(u64::MAX);
+    deployments.retain(|(_, counter), _| counter >= first_kept)
 }
 
 /// The events that match, at most `max`.
@@ -120,10 +140,10 @@ pub(super) fn events_of(
     Ok(found)
 }
 
-/// The deployments of an app, oldest first.
+/// The deployments of an app, or of all.
 pub(super) fn deployments_of(
     database: &Database,
-    app: &AppName,
+    app: Option<&AppName>,
 ) -> Result<Vec<(u64, Deployment)>, redb::Error> {
     let read = database.begin_read()?;
     let table = match read.open_table(DEPLOYMENTS) {
@@ -131,7 +151,11 @@ pub(super) fn deployments_of(
         table => table?,
     };
     let mut found = Vec::new();
-    for entry in table.range((app.as_str(), 0)..=(app.as_str(), u64::MAX))? {
+    let range = match app {
+        Some(app) => table.range((app.as_str(), 0)..=(app.as_str(), u64::MAX))?,
+        None => table.iter()?,
+    };
+    for entry in range {
         let (key, bytes) = entry?;
         if let Ok(deployment) = decode::<Deployment>(bytes.value()) {
             found.push((key.value().1, deployment));

@@ -212,12 +212,13 @@ impl Shared {
         }
     }
 
-    pub fn read_deployments(&self, app: &AppName) -> Vec<Deployment> {
+    pub fn read_deployments(&self, app: Option<&AppName>, max: usize) -> Vec<Deployment> {
         let mut found: BTreeMap<u64, Deployment> = BTreeMap::new();
         {
             let queue = lock(&self.queue);
             for batch in [&queue.waiting, &*queue.writing] {
-                let of_app = batch.deployments.iter().filter(|((name, _), _)| name == app);
+                let is_of = |name: &AppName| app.is_none_or(|app| name == app);
+                let of_app = batch.deployments.iter().filter(|((name, _), _)| is_of(name));
                 found.extend(of_app.map(|((_, counter), deployment)| (*counter, deployment.clone())));
             }
         }
@@ -225,7 +226,8 @@ impl Shared {
             self.on_disk(Kind::Events, |database| deployments_of(database, app))
                 .unwrap_or_default(),
         );
-        found.into_values().rev().take(DEPLOYMENTS_MAX).collect()
+        let max = app.map_or(max, |_| max.min(DEPLOYMENTS_MAX));
+        found.into_values().rev().take(max).collect()
     }
 
     /// Reads a database; none: it cannot be read at present. A damaged one is set aside.

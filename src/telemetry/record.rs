@@ -112,6 +112,8 @@ impl Event {
                 from,
                 to,
                 commit,
+                digest,
+                by,
                 duration_ms,
                 error,
                 ..
@@ -120,6 +122,8 @@ impl Event {
                 fields.app(app);
                 fields.versions(from.as_ref(), to.as_ref());
                 fields.commit("commit", commit.as_ref());
+                fields.maybe("digest", digest.as_ref().map(AsRef::as_ref));
+                fields.maybe("by", by.as_deref());
                 fields.word("result", if error.is_some() { "error" } else { "ok" });
                 fields.maybe("error", error.as_deref());
             }

@@ -235,6 +235,8 @@ fn action_stop(action: ActionKind) -> Event {
         from,
         to,
         commit: Some(commit()),
+        digest: Some(literal(&"0123456789abcdef".repeat(4))),
+        by: None,
         duration_ms: 230,
         error: None,
     }

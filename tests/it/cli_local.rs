@@ -360,7 +360,7 @@ fn a_sys_config_becomes_a_configuration_that_can_be_used() {
             value("repo.branch").as_str(),
             value("repo.reconcile_interval").as_str()
         ),
-        ("\"edge\"", "\"30s\"")
+        ("edge", "30s")
     );
     write(folder.path(), "wrong.config", "[{bc_gitops, [");
     assert_eq!(

@@ -13,6 +13,7 @@ mod bad_input;
 mod cli_act;
 mod cli_demo;
 mod cli_follow;
+mod cli_history;
 mod cli_local;
 mod cli_look;
 mod cli_node;

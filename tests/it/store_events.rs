@@ -220,6 +220,7 @@ fn deployment(name: &AppName, number: u64) -> Deployment {
         commit: Some("0123456789012345678901234567890123456789".parse().unwrap()),
         at_ms: number,
         duration_ms: 5,
+        by: None,
         error: None,
     }
 }
@@ -230,22 +231,29 @@ fn the_history_of_an_app_is_kept_newest_first_and_bounded() {
     let (data_dir, store) = open(folder.path());
     let (web, db) = (app("web"), app("db"));
     for number in 0..120 {
-        store.append_deployment(deployment(&web, number));
+        store.append_deployment(store.next_event_counter(), deployment(&web, number));
         if number % 40 == 0 {
             flush(&store);
         }
     }
-    store.append_deployment(deployment(&db, 7));
-    assert_eq!(store.deployments(&web).len(), 50);
+    store.append_deployment(store.next_event_counter(), deployment(&db, 7));
+    assert_eq!(store.deployments(Some(&web), 100).len(), 50);
     drop((data_dir, store));
     let (_data_dir, store) = open(folder.path());
     let kept: Vec<u64> = store
-        .deployments(&web)
+        .deployments(Some(&web), 100)
         .iter()
         .map(|deployment| deployment.at_ms)
         .collect();
     assert_eq!((kept.len(), kept[0], kept[49]), (50, 119, 70));
-    assert_eq!(store.deployments(&db), [deployment(&db, 7)]);
+    assert_eq!(store.deployments(Some(&db), 100), [deployment(&db, 7)]);
+    let all = store.deployments(None, 40);
+    let first: Vec<_> = all.iter().take(2).map(|found| found.app.as_str()).collect();
+    assert_eq!(
+        (all.len(), first),
+        (40, vec!["db", "web"]),
+        "newest first, of all apps"
+    );
 }
 
 /// Stored forms of the first release.

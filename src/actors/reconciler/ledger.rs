@@ -89,6 +89,9 @@ pub(crate) struct ByHand {
     pub app: Option<DesiredApp>,
     /// How long that holds.
     pub until: Until,
+    /// Who did it.
+    #[serde(default)]
+    pub by: Option<String>,
 }
 
 /// What follows from a ledger.
@@ -378,6 +381,7 @@ impl Ledger {
         };
         Some(Target {
             manual: true,
+            by: change.by.clone(),
             ..self.told(name, want)
         })
     }

@@ -12,8 +12,12 @@ use crate::status::hold::Until;
 /// An operator's word about apps.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Order {
-    /// A change by hand, beside git.
-    Manual { change: ManualOrder, until: Until },
+    /// A change by hand, beside git. `by`: who asks for it.
+    Manual {
+        change: ManualOrder,
+        until: Until,
+        by: Option<String>,
+    },
     /// Stop applying git to an app, or to the node.
     Suspend { app: Option<AppName>, until: Until },
     /// Apply it again.
@@ -75,7 +79,7 @@ pub(crate) struct Report {
 /// Notes an order in the ledger.
 pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, OrderError> {
     match order {
-        Order::Manual { change, until } => by_hand(change, until, ledger),
+        Order::Manual { change, until, by } => by_hand(change, until, by, ledger),
         Order::Suspend { app: None, until } => {
             ledger.words.node_suspended = Some(until);
             Ok(OrderReply { apps: Vec::new() })
@@ -112,7 +116,12 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
     }
 }
 
-fn by_hand(change: ManualOrder, until: Until, ledger: &mut Ledger) -> Result<OrderReply, OrderError> {
+fn by_hand(
+    change: ManualOrder,
+    until: Until,
+    by: Option<String>,
+    ledger: &mut Ledger,
+) -> Result<OrderReply, OrderError> {
     let (name, app) = match change {
         ManualOrder::Deploy(app) => {
             check_dependencies(&app, ledger)?;
@@ -133,7 +142,10 @@ fn by_hand(change: ManualOrder, until: Until, ledger: &mut Ledger) -> Result<Ord
             (app, Some(upgraded))
         }
     };
-    ledger.words.by_hand.insert(name.clone(), ByHand { app, until });
+    ledger
+        .words
+        .by_hand
+        .insert(name.clone(), ByHand { app, until, by });
     Ok(OrderReply { apps: vec![name] })
 }
 
@@ -222,6 +234,7 @@ mod tests {
         let order = Order::Manual {
             change: ManualOrder::Deploy(Box::new(DesiredApp::clone(spec))),
             until: Until::NextReconcile,
+            by: None,
         };
         apply(order, ledger)
     }
@@ -265,7 +278,8 @@ mod tests {
                 sha256,
             };
             let until = Until::NextReconcile;
-            apply(Order::Manual { change, until }, &mut ledger)
+            let by = None;
+            apply(Order::Manual { change, until, by }, &mut ledger)
         };
         assert_eq!(
             upgrade(Some("0".repeat(64))),

@@ -35,13 +35,14 @@ async fn by_hand(
     node: &NodeContext,
     verb: &str,
     change: ManualOrder,
-    hold_ms: Option<u64>,
+    (hold_ms, by): (Option<u64>, String),
 ) -> Result<ActionReply, RpcError> {
     let reply = order(
         node,
         Order::Manual {
             change,
             until: until(hold_ms),
+            by: Some(by),
         },
     )
     .await?;
@@ -55,7 +56,11 @@ async fn by_hand(
 }
 
 /// Deploys a spec by hand. Its mistakes come back as one refusal that names them all.
-pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> Result<ActionReply, RpcError> {
+pub(crate) async fn deploy(
+    node: &Arc<NodeContext>,
+    by: String,
+    request: DeployRequest,
+) -> Result<ActionReply, RpcError> {
     let stem = request
         .file
         .rsplit('/')
@@ -84,7 +89,7 @@ pub(crate) async fn deploy(node: &Arc<NodeContext>, request: DeployRequest) -> R
         node,
         "deploy",
         ManualOrder::Deploy(Box::new(app)),
-        request.hold_ms,
+        (request.hold_ms, by),
     )
     .await
 }
@@ -100,6 +105,7 @@ fn mistaken(file: &str, mistakes: Vec<SpecError>) -> RpcError {
 /// Gives an app another version by hand.
 pub(crate) async fn upgrade(
     node: &Arc<NodeContext>,
+    by: String,
     request: UpgradeRequest,
 ) -> Result<ActionReply, RpcError> {
     let app = node.app(&request.app)?;
@@ -113,13 +119,17 @@ pub(crate) async fn upgrade(
         version: request.version,
         sha256: request.sha256,
     };
-    by_hand(node, "upgrade", change, request.hold_ms).await
+    by_hand(node, "upgrade", change, (request.hold_ms, by)).await
 }
 
 /// Takes an app off the node by hand.
-pub(crate) async fn remove(node: &Arc<NodeContext>, request: RemoveRequest) -> Result<ActionReply, RpcError> {
+pub(crate) async fn remove(
+    node: &Arc<NodeContext>,
+    by: String,
+    request: RemoveRequest,
+) -> Result<ActionReply, RpcError> {
     let app = node.app(&request.app)?;
-    by_hand(node, "remove", ManualOrder::Remove { app }, request.hold_ms).await
+    by_hand(node, "remove", ManualOrder::Remove { app }, (request.hold_ms, by)).await
 }
 
 /// Restarts, stops or starts one app or all, at the same time, and waits for each.
