@@ -5,6 +5,7 @@ pub mod folder;
 pub mod policy;
 pub mod release;
 pub mod store;
+pub mod transfer;
 pub mod unpack;
 
 pub use self::download::{DownloadError, Web};

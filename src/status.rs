@@ -201,10 +201,36 @@ pub struct AppState {
     pub manual: bool,
     /// When the next try is due, RFC 3339 (back-off).
     pub next_try_at: Option<String>,
+    /// How far its artefact has come, while it is on the way.
+    #[serde(default)]
+    pub progress: Option<Progress>,
     /// Dependencies that it waits for.
     pub waits_for: Vec<AppName>,
     /// Limits that were asked for and are not in force (`enforce = "best_effort"`).
     pub not_enforced: Vec<String>,
+}
+
+/// How far something has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// So much is there, in bytes.
+    pub done_bytes: u64,
+    /// So much there will be; none: nobody has said.
+    pub total_bytes: Option<u64>,
+}
+
+impl Progress {
+    /// `12.5 of 100.0 MiB`, or `12.5 MiB` where nobody knows how much there will be.
+    #[must_use]
+    pub fn words(self) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "it is shown to one digit")]
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let done = mebibytes(self.done_bytes);
+        match self.total_bytes {
+            Some(total) => format!("{done:.1} of {:.1} MiB", mebibytes(total)),
+            None => format!("{done:.1} MiB"),
+        }
+    }
 }
 
 /// The keeper cannot be reached: of apps that are processes nobody knows what has become since.

@@ -124,7 +124,7 @@ impl CloneArtefacts {
     ) -> Result<PathBuf, ArtefactError> {
         let id = app.artefact_id();
         let id = id.ok_or_else(|| failed("unsupported", format!("`{sha256}` is no sha256")))?;
-        let got = self.releases.get(url, sha256, &id).await;
+        let got = self.releases.get(&app.spec.name, url, sha256, &id).await;
         got.map_err(|error| failed(error.code(), error.to_string()))
     }
 }

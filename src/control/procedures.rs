@@ -31,6 +31,7 @@ use crate::node::NodeSettings;
 use crate::node::configuration::Configuration;
 use crate::rpc::procedures::{ConfigReply, CurrentReply, ManagedApp};
 use crate::rpc::{RpcError, RpcErrorCode};
+use crate::source::release::Releases;
 use crate::specs::NodeFacts;
 use crate::status::headline::{Headline, Surroundings, headline};
 use crate::status::unfollowed::Unfollowed;
@@ -49,6 +50,7 @@ pub(crate) struct NodeContext {
     pub apps: Apps,
     pub directory: Arc<Directory>,
     pub clone: SharedClone,
+    pub releases: Releases,
     pub events: Arc<dyn EventSink>,
     pub store: Store,
     pub telemetry: Telemetry,
@@ -178,13 +180,22 @@ impl NodeContext {
     /// All apps, as far as it is known how they are, and those that git asks for and an operator removed.
     pub fn state(&self) -> BTreeMap<AppName, AppState> {
         let keeper = self.node_board.keeper_trouble();
-        let shown = |state: &AppState| match &keeper {
-            None => state.clone(),
-            Some(trouble) => trouble.shade(state),
+        let shown = |state: &AppState| {
+            let shown = match &keeper {
+                None => state.clone(),
+                Some(trouble) => trouble.shade(state),
+            };
+            self.with_progress(shown)
         };
         let here = self.board.all().into_values().map(|state| shown(&state));
         let all = here.chain(removed::missing(self));
         all.map(|state| (state.name.clone(), state)).collect()
+    }
+
+    /// With how far its artefact has come: that is on no board, as it changes all the time.
+    pub fn with_progress(&self, state: AppState) -> AppState {
+        let progress = self.releases.progress(&state.name);
+        AppState { progress, ..state }
     }
 
     /// What a caller needs to plan by itself.

@@ -250,6 +250,7 @@ impl Lifecycle {
                 (Phase::Waiting, Some(target)) => target.unmet.iter().cloned().collect(),
                 _ => Vec::new(),
             },
+            progress: None,
             not_enforced: live.map_or_else(Vec::new, |live| live.found.not_enforced.clone()),
         }
     }

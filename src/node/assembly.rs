@@ -87,6 +87,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         parts.accepted,
     );
     let artefact_store = ArtefactStore::at(parts.settings.data_dir.join("artefacts"));
+    let releases = Releases::new(artefact_store.clone(), parts.settings.releases.clone());
     let board = Arc::new(Board::default());
     let reported = directory.clone();
     let node_board = parts.node_board.clone();
@@ -104,7 +105,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         }),
         artefacts: Arc::new(CloneArtefacts {
             clone: clone.clone(),
-            releases: Releases::new(artefact_store.clone(), parts.settings.releases.clone()),
+            releases: releases.clone(),
             artefact_store: artefact_store.clone(),
             allowed: parts.settings.source_paths.clone(),
         }),
@@ -168,6 +169,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         apps,
         directory,
         clone,
+        releases,
         events: parts.events,
         configuration: parts.configuration,
         store: parts.store,

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use self::body::Body;
 pub use self::request::Web;
 use super::policy::{Refusal, shown};
+use super::transfer::Transfer;
 use super::{Crashed, beside};
 use crate::web::BadSetting;
 
@@ -150,6 +151,8 @@ pub struct Download {
     pub file: PathBuf,
     /// Its greatest size, in bytes.
     pub bytes_max: u64,
+    /// Told how far it has come.
+    pub transfer: Arc<Transfer>,
     /// Let go of when the last thread that touches the file has ended, which may be after whoever asked gave up: two
     /// must never write it at once.
     pub held: Arc<dyn Any + Send + Sync>,
@@ -212,15 +215,15 @@ impl Download {
             (written, hasher) = (0, Sha256::new());
         }
         let announced = answer.bytes.map(|bytes| written.saturating_add(bytes));
+        self.transfer.set_done(written);
+        self.transfer.set_total(announced);
         if announced.is_some_and(|bytes| bytes > self.bytes_max) {
             return Err(DownloadError::TooLarge {
                 url: shown(&self.url),
                 limit: self.bytes_max,
             });
         }
-        let found = Body::new(answer, written, self.bytes_max)
-            .write_to(self, hasher)
-            .await?;
+        let found = Body::new(answer, written, self).write_to(self, hasher).await?;
         if found == self.sha256 {
             return Ok(());
         }

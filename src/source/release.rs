@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use reqwest::Url;
 
 use super::download::{Download, DownloadError, Web};
 use super::policy::SourcePolicy;
 use super::store::{ArtefactStore, StoreError};
+use super::transfer::Transfer;
 use super::unpack::{UnpackError, UnpackLimits, unpack};
 use super::{Crashed, beside};
 use crate::config::SourcesConfig;
-use crate::names::ArtefactId;
+use crate::names::{AppName, ArtefactId};
 use crate::specs::app_spec::{Packing, release};
+use crate::status::Progress;
 
 /// Files, folders and links of one artefact.
 const ENTRIES_MAX: u64 = 20_000;
@@ -83,7 +85,16 @@ pub struct Releases {
     store: ArtefactStore,
     settings: Arc<ReleaseSettings>,
     /// One transfer for each artefact, however many apps ask for it.
-    turns: Arc<Mutex<BTreeMap<ArtefactId, Weak<tokio::sync::Mutex<()>>>>>,
+    turns: Arc<Mutex<BTreeMap<ArtefactId, Weak<Turn>>>>,
+    /// The transfer that each app waits for.
+    awaited: Arc<Mutex<BTreeMap<AppName, Weak<Turn>>>>,
+}
+
+/// Whose turn it is to transfer an artefact, and how far that has come.
+#[derive(Debug, Default)]
+struct Turn {
+    lock: Arc<tokio::sync::Mutex<()>>,
+    transfer: Arc<Transfer>,
 }
 
 /// What a node allows its releases.
@@ -135,15 +146,23 @@ impl Releases {
             store,
             settings: Arc::new(settings),
             turns: Arc::default(),
+            awaited: Arc::default(),
         }
     }
 
-    /// The folder of the release behind `url` with the digest `sha256`. Cancel-safe; what came so far is kept.
+    /// For `app`, the folder of the release behind `url` with the digest `sha256`. Cancel-safe; what came so far is kept.
     ///
     /// # Errors
     /// See [`ReleaseError`]. The store is as it was before then.
-    pub async fn get(&self, url: &str, sha256: &str, id: &ArtefactId) -> Result<PathBuf, ReleaseError> {
-        let turn = self.turn(id).lock_owned().await;
+    pub async fn get(
+        &self,
+        app: &AppName,
+        url: &str,
+        sha256: &str,
+        id: &ArtefactId,
+    ) -> Result<PathBuf, ReleaseError> {
+        let turn = self.turn(app, id);
+        let lock = Arc::clone(&turn.lock).lock_owned().await;
         if let Some(place) = self.find(id).await? {
             return Ok(place);
         }
@@ -159,7 +178,8 @@ impl Releases {
             sha256: sha256.to_owned(),
             file,
             bytes_max: budget.bytes_max,
-            held: Arc::new((turn, claim)),
+            transfer: Arc::clone(&turn.transfer),
+            held: Arc::new((lock, turn, claim)),
         };
         let downloaded = download.run(&self.settings.web).await;
         downloaded.map_err(|error| budget.judge(error.into()))?;
@@ -167,15 +187,18 @@ impl Releases {
         unpacked.map_err(|error| budget.judge(error))
     }
 
-    fn turn(&self, id: &ArtefactId) -> Arc<tokio::sync::Mutex<()>> {
-        // Nothing panics while it is held.
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = turns.get(id).and_then(Weak::upgrade) {
-            return turn;
-        }
-        let turn = Arc::default();
-        turns.insert(id.clone(), Arc::downgrade(&turn));
+    /// How far the transfer has come that `app` waits for; none: it waits for none.
+    #[must_use]
+    pub fn progress(&self, app: &AppName) -> Option<Progress> {
+        let turn = lock(&self.awaited).get(app)?.upgrade()?;
+        Some(turn.transfer.progress())
+    }
+
+    fn turn(&self, app: &AppName, id: &ArtefactId) -> Arc<Turn> {
+        let turn = known_or_new(&mut lock(&self.turns), id);
+        let mut awaited = lock(&self.awaited);
+        awaited.retain(|_, turn| turn.strong_count() > 0);
+        awaited.insert(app.clone(), Arc::downgrade(&turn));
         turn
     }
 
@@ -230,6 +253,21 @@ impl Releases {
         })
         .await?
     }
+}
+
+fn known_or_new(turns: &mut BTreeMap<ArtefactId, Weak<Turn>>, id: &ArtefactId) -> Arc<Turn> {
+    turns.retain(|_, turn| turn.strong_count() > 0);
+    if let Some(turn) = turns.get(id).and_then(Weak::upgrade) {
+        return turn;
+    }
+    let turn = Arc::default();
+    turns.insert(id.clone(), Arc::downgrade(&turn));
+    turn
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How large one artefact may become.

@@ -168,7 +168,13 @@ impl WhyFacts<'_> {
                 _ => "Nothing was done about it yet.".to_owned(),
             },
             RunState::Waiting => format!("Its first start waits for {}.", self.waited_for()),
-            RunState::Fetching => "Its artefact is on the way; nothing runs before it is there.".to_owned(),
+            RunState::Fetching => {
+                let progress = state.progress.map(|progress| format!(" ({})", progress.words()));
+                format!(
+                    "Its artefact is on the way{}; nothing runs before it is there.",
+                    progress.unwrap_or_default()
+                )
+            }
             RunState::Starting => format!("It is being started.{}", self.last_end()),
             RunState::Running => format!("{}{restarts}{}", self.running(), self.unapplied()),
             RunState::Upgrading => format!(

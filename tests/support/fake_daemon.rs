@@ -261,6 +261,7 @@ pub fn app(name: &str) -> (AppName, AppState) {
         last_error: None,
         manual: false,
         next_try_at: None,
+        progress: None,
         waits_for: Vec::new(),
         not_enforced: Vec::new(),
     };

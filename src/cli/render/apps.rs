@@ -74,6 +74,9 @@ pub(crate) fn note(look: &Look, app: &AppState) -> String {
     if let Some(error) = &app.last_error {
         notes.push(place(error.file.as_deref(), error.line, error.column) + &escape(&error.message));
     }
+    if let Some(progress) = app.progress {
+        notes.push(progress.words());
+    }
     if !app.waits_for.is_empty() {
         let names: Vec<_> = app.waits_for.iter().map(AsRef::as_ref).collect();
         notes.push(format!("waits for {}", names.join(", ")));

@@ -95,6 +95,7 @@ impl Facts {
     async fn of(node: &Arc<NodeContext>, name: &AppName) -> Result<Self, RpcError> {
         let posted = node.board.posted(name).or_else(|| removed::posted(node, name));
         let mut posted = posted.ok_or_else(|| super::unavailable("app"))?;
+        posted.state = Arc::new(node.with_progress(AppState::clone(&posted.state)));
         let keeper = node.node_board.keeper_trouble();
         let keeper = keeper.filter(|trouble| trouble.hides(&posted.state));
         if let Some(trouble) = &keeper {

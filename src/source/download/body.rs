@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::request::Answer;
-use super::{Download, DownloadError, beside, hex};
+use super::{Download, DownloadError, Transfer, beside, hex};
 use crate::web::innermost;
 
 /// Pieces between network and disk, some 16 KiB each: what a slow disk holds in memory.
@@ -28,15 +28,17 @@ pub(super) struct Body {
     answer: Answer,
     written: u64,
     bytes_max: u64,
+    transfer: Arc<Transfer>,
 }
 
 impl Body {
     /// What `answer` brings after `written` bytes that are there.
-    pub fn new(answer: Answer, written: u64, bytes_max: u64) -> Self {
+    pub fn new(answer: Answer, written: u64, download: &Download) -> Self {
         Self {
             answer,
             written,
-            bytes_max,
+            bytes_max: download.bytes_max,
+            transfer: Arc::clone(&download.transfer),
         }
     }
 
@@ -65,6 +67,7 @@ impl Body {
             };
             let bytes = piece.len() as u64;
             (self.written, came) = (self.written.saturating_add(bytes), came.saturating_add(bytes));
+            self.transfer.set_done(self.written);
             if self.written > self.bytes_max {
                 return Err(DownloadError::TooLarge {
                     url: self.answer.url.clone(),

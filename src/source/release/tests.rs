@@ -128,7 +128,8 @@ fn room_with(change: impl FnOnce(&mut ReleaseSettings)) -> Room {
 impl Room {
     async fn get(&self, url: &str, sha256: &str) -> Result<PathBuf, ReleaseError> {
         let id = release::artefact_id(url, sha256).unwrap();
-        self.releases.get(url, sha256, &id).await
+        let app = "web".parse().unwrap();
+        self.releases.get(&app, url, sha256, &id).await
     }
 
     /// What lies where artefacts do, by name.
@@ -380,4 +381,34 @@ async fn a_server_that_falls_silent_is_given_up_and_what_it_sent_is_kept() {
     };
     assert!(error.contains("too slow: nothing for 20 s"), "{error}");
     assert_eq!(room.left().len(), 1, "what came is kept for the next try");
+}
+
+#[tokio::test]
+async fn who_looks_on_sees_how_far_a_release_has_come() {
+    let body = vec![7; 3 << 20];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/web", listener.local_addr().unwrap());
+    let room = room();
+    let app: AppName = "web".parse().unwrap();
+    assert_eq!(room.releases.progress(&app), None);
+    let digest = sha256(&body);
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        head_of(&mut stream).await.unwrap();
+        let bytes = whole(&body);
+        let (first, rest) = bytes.split_at(bytes.len() - (1 << 20));
+        stream.write_all(first).await.unwrap();
+        let half = Progress {
+            done_bytes: 2 << 20,
+            total_bytes: Some(3 << 20),
+        };
+        while room.releases.progress(&app) != Some(half) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(half.words(), "2.0 of 3.0 MiB");
+        stream.write_all(rest).await.unwrap();
+    };
+    let (got, ()) = tokio::join!(room.get(&url, &digest), serving);
+    got.unwrap();
+    assert_eq!(room.releases.progress(&app), None, "nothing is on its way");
 }

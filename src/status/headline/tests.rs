@@ -24,6 +24,7 @@ fn app(name: &str, status: RunState, sync: SyncState, health: HealthState) -> Ap
         last_error: None,
         manual: false,
         next_try_at: None,
+        progress: None,
         waits_for: Vec::new(),
         not_enforced: Vec::new(),
     }
