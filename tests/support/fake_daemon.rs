@@ -263,6 +263,7 @@ pub fn app(name: &str) -> (AppName, AppState) {
         next_try_at: None,
         waits_for: Vec::new(),
         not_enforced: Vec::new(),
+        checks: None,
     };
     (name, state)
 }

@@ -25,6 +25,7 @@ fn app(name: &str, status: RunState, sync: SyncState, health: HealthState) -> Ap
         next_try_at: None,
         waits_for: Vec::new(),
         not_enforced: Vec::new(),
+        checks: None,
     }
 }
 
