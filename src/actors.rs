@@ -5,6 +5,7 @@ pub(crate) mod apps;
 pub mod board;
 mod deadline;
 pub(crate) mod directory;
+pub(crate) mod health;
 pub(crate) mod housekeeper;
 pub mod mailbox;
 pub(crate) mod memory;

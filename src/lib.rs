@@ -72,6 +72,7 @@ pub mod supervisor;
 // Floor 2: what touches the world.
 pub mod clock;
 pub mod git;
+pub mod probe;
 pub mod runtime;
 pub mod source;
 pub mod store;

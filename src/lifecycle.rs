@@ -6,14 +6,17 @@
 //! was lost heals with the next one.
 //!
 //! The rooms: [`target`] what is asked for, [`exit`] how an instance ended, [`budget`] restarts and their delays, [`record`]
-//! what survives the daemon, [`operator`] what people do by hand, `events` what each event means in each phase, `outcomes`
-//! what became of an effect, `converge` what comes next, `view` what people see.
+//! what survives the daemon, [`operator`] what people do by hand, [`checkup`] an instance's health from what its checks find,
+//! `events` what each event means in each phase, `outcomes` what became of an effect, `health` what becomes of an app that is
+//! not well, `converge` what comes next, `view` what people see.
 
 pub mod budget;
+pub mod checkup;
 mod converge;
 pub mod effect;
 mod events;
 pub mod exit;
+mod health;
 pub mod operator;
 mod outcomes;
 pub mod record;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 pub use self::budget::{Budget, Jitter, Spent};
 pub use self::effect::{AppEvent, Effect, EffectId, Found, Outcome, Trouble};
 pub use self::exit::{Exit, ExitKind};
+pub use self::health::Watched;
 pub use self::operator::{Operation, OperatorError, OperatorId};
 pub use self::record::{AppRecord, AppRecords, PAST_EXITS_MAX};
 pub use self::target::{Target, Want};
@@ -36,6 +40,7 @@ use crate::names::{AppName, CommitId, InstanceId, SpecDigest, Version};
 use crate::specs::app_spec::Source;
 use crate::specs::{AppSpec, DesiredApp};
 use crate::status::HealthState;
+use crate::status::health::HealthReport;
 use crate::telemetry::ActionKind;
 
 /// The moment of a step, and the chance in it.
@@ -131,11 +136,16 @@ struct Live {
     is_stranger: bool,
     /// Since when, by our clock.
     since_ms: u64,
-    is_healthy: bool,
+    health: HealthState,
+    /// Since when it has been well, if it is.
+    healthy_since_ms: Option<u64>,
+    /// What its checks have found so far.
+    report: Option<Arc<HealthReport>>,
 }
 
 impl Live {
-    fn healthy_at_ms(&self) -> u64 {
+    /// When it counts as well if nobody checks it.
+    fn proven_at_ms(&self) -> u64 {
         self.since_ms.saturating_add(HEALTHY_AFTER_MS)
     }
 }
@@ -310,7 +320,8 @@ impl Lifecycle {
     }
 }
 
-fn needs_artefact(spec: &AppSpec) -> bool {
+/// Does it run from something that has to be brought here?
+pub(crate) fn needs_artefact(spec: &AppSpec) -> bool {
     spec.source
         .as_ref()
         .is_some_and(|source| !matches!(source, Source::None {}))

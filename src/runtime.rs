@@ -8,6 +8,9 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 pub mod accounts;
 pub mod embedded;
@@ -15,9 +18,11 @@ pub mod embedded;
 pub mod keeper;
 pub mod leavings;
 pub mod logs;
+pub mod notice;
 #[cfg(all(target_os = "linux", feature = "process"))]
 pub mod process;
 
+pub use self::notice::Notice;
 use crate::clock::now_ms;
 pub use crate::lifecycle::exit::{Exit, ExitKind};
 use crate::names::{AppName, InstanceId, NodeName, SpecDigest};
@@ -93,6 +98,26 @@ impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Instance({} {} pid {:?})", self.app, self.id, self.os_pid)
     }
+}
+
+/// A command that is to tell how a running instance fares.
+#[derive(Debug, Clone)]
+pub struct CheckCommand {
+    /// What the instance was started with: the command has its environment, user and limits.
+    pub launch: Launch,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// How long it has; then it is killed with all that it started.
+    pub timeout: Duration,
+}
+
+/// How such a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckEnd {
+    /// Code or signal; none: its time was over.
+    pub how: Option<ExitKind>,
+    /// What it said, the beginning of it.
+    pub output: Vec<u8>,
 }
 
 /// Why a runtime could not do what was asked.
@@ -242,6 +267,21 @@ pub trait Runtime: Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// What a running instance says about itself (`sd_notify`), from now on and so far; none: nobody here hears that.
+    fn notices(&self, app: &AppName, instance: &InstanceId) -> Option<watch::Receiver<Notice>> {
+        let _ = (app, instance);
+        None
+    }
+
+    /// Runs a command beside a running instance. Dropped, it may run on until its time is over.
+    ///
+    /// # Errors
+    /// When it cannot be started, or nothing runs that it could look after. Default: always.
+    fn check(&self, check: CheckCommand) -> impl Future<Output = Result<CheckEnd, RuntimeError>> + Send {
+        let _ = check;
+        async { Err(RuntimeError::Other("this runtime runs no commands".to_owned())) }
+    }
+
     /// How surely this runtime does what is asked of it on this machine, for `doctor`.
     fn abilities(&self) -> impl Future<Output = Vec<Ability>> + Send {
         async { Vec::new() }
@@ -274,6 +314,8 @@ pub trait DynRuntime: Send + Sync + 'static {
     fn reconfigure(&self, launch: Launch, stop: StopPolicy) -> BoxFuture<'_, Result<Instance, RuntimeError>>;
     fn usage<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Option<Usage>>;
     fn forget<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn notices(&self, app: &AppName, instance: &InstanceId) -> Option<watch::Receiver<Notice>>;
+    fn check(&self, check: CheckCommand) -> BoxFuture<'_, Result<CheckEnd, RuntimeError>>;
     fn abilities(&self) -> BoxFuture<'_, Vec<Ability>>;
 }
 
@@ -308,6 +350,14 @@ impl<R: Runtime> DynRuntime for R {
 
     fn forget<'a>(&'a self, app: &'a AppName) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(Runtime::forget(self, app))
+    }
+
+    fn notices(&self, app: &AppName, instance: &InstanceId) -> Option<watch::Receiver<Notice>> {
+        Runtime::notices(self, app, instance)
+    }
+
+    fn check(&self, check: CheckCommand) -> BoxFuture<'_, Result<CheckEnd, RuntimeError>> {
+        Box::pin(Runtime::check(self, check))
     }
 
     fn abilities(&self) -> BoxFuture<'_, Vec<Ability>> {

@@ -3,6 +3,7 @@
 //! Three axes for an app: what runs ([`RunState`]), whether it is what git asks for ([`SyncState`]), how it fares ([`HealthState`]).
 
 pub mod headline;
+pub mod health;
 pub mod hold;
 pub mod origin;
 pub mod time;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::health::HealthReport;
 use self::unfollowed::Unfollowed;
 use crate::names::{AppName, CommitId, SpecDigest, Version};
 use crate::specs::app_spec::Icon;
@@ -208,6 +210,9 @@ pub struct AppState {
     pub waits_for: Vec<AppName>,
     /// Limits that were asked for and are not in force (`enforce = "best_effort"`).
     pub not_enforced: Vec<String>,
+    /// What its health checks have found; none: its spec asks for none, or it does not run.
+    #[serde(default)]
+    pub checks: Option<HealthReport>,
 }
 
 /// How far something has come.

@@ -8,6 +8,7 @@
 
 mod clock;
 mod effects;
+mod health;
 pub mod services;
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use self::clock::SteadyClock;
 use self::effects::Worker;
+use self::health::HealthChild;
 pub use self::services::{AppReport, AppServices, Turns};
 use super::board::Posted;
 use super::mailbox::{Depth, Mailbox};
@@ -45,6 +47,9 @@ pub enum AppMsg {
     /// From the actor's own tasks.
     #[doc(hidden)]
     Happened(Happened),
+    /// The actor that checks the app's health has died, some time ago.
+    #[doc(hidden)]
+    HealthDied,
 }
 
 /// Something that one of the actor's own tasks tells it.
@@ -75,6 +80,7 @@ pub struct AppActorState {
     replies: BTreeMap<OperatorId, RpcReplyPort<Result<(), OperatorError>>>,
     reply_count: u64,
     timer: Option<Timer>,
+    health: Option<HealthChild>,
     /// The app's own folder, as it is shown.
     path: String,
     told: Option<(Arc<AppState>, Standing)>,
@@ -137,6 +143,19 @@ impl Actor for AppActor {
                 state.happened(AppEvent::Operator { id, command });
             }
             AppMsg::Happened(Happened(event)) => state.happened(event),
+            AppMsg::HealthDied => state.begin_checks_again(),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<AppMsg>,
+        event: SupervisionEvent,
+        state: &mut AppActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorTerminated(who, ..) | SupervisionEvent::ActorFailed(who, _) = event {
+            state.health_ended(&who);
         }
         Ok(())
     }
@@ -160,6 +179,7 @@ impl AppActorState {
             replies: BTreeMap::new(),
             reply_count: 0,
             timer: None,
+            health: None,
             path: path.display().to_string(),
             told: None,
             record,
@@ -198,6 +218,7 @@ impl AppActorState {
         for effect in news {
             self.tell(effect);
         }
+        self.see_to_health();
         if is_record_changed {
             self.save();
         }

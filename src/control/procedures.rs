@@ -217,6 +217,7 @@ impl NodeContext {
             apps_dir: self.settings.apps_dir.clone(),
             runtimes: self.facts.runtimes.iter().cloned().collect(),
             factories: self.facts.factories.iter().cloned().collect(),
+            health_checks: self.facts.health_checks.iter().cloned().collect(),
             prune_max: self.settings.prune_share_max,
             is_suspended: held.node.is_some(),
             removed_by_hand: removed.cloned().collect(),

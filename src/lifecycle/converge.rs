@@ -87,7 +87,7 @@ impl Lifecycle {
         }
         let is_held = self.memory.stopped_by_hand.is_some();
         match (&self.live, self.goal()) {
-            (Some(_), _) if is_held || self.is_restart_asked => Next::Stop,
+            (Some(_), _) if is_held || self.is_restart_asked || self.memory.unhealthy.is_some() => Next::Stop,
             (Some(live), Some(goal)) => self.beside(live, goal, now),
             (Some(_), None) => Next::Rest(Phase::Running),
             (None, _) if is_held => Next::Rest(Phase::Stopped),
@@ -245,6 +245,7 @@ impl Lifecycle {
         } else if let Some(goal) = self.goal().cloned()
             && !self.is_restart_asked
             && self.memory.stopped_by_hand.is_none()
+            && self.memory.unhealthy.is_none()
         {
             self.open_change(&goal, now, out);
         }
@@ -278,6 +279,7 @@ impl Lifecycle {
         if self.memory.finished.is_some() {
             self.memory().finished = Some(app.digest.clone());
         }
+        self.forget_checks(&app);
         self.adopt_spec(app);
         self.close_action(None, now, out);
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::{Exit, Operation, OperatorError, OperatorId, Target};
 use crate::names::{InstanceId, SpecDigest};
-use crate::specs::DesiredApp;
 use crate::specs::app_spec::{Source, StopPolicy};
+use crate::specs::{AppSpec, DesiredApp};
+use crate::status::health::HealthReport;
 use crate::telemetry::{ActionKind, Event};
 
 /// Numbers the effects of one actor, so that an outcome finds the effect that it belongs to and a stale one is known.
@@ -46,6 +47,15 @@ pub enum AppEvent {
     Lost {
         /// Which one.
         instance: InstanceId,
+    },
+    /// The checks of an instance have found something.
+    Checked {
+        /// Which one.
+        instance: InstanceId,
+        /// The spec that asks for these checks.
+        by: Arc<AppSpec>,
+        /// All that they have found so far.
+        report: Arc<HealthReport>,
     },
     /// A time that was waited for may have come.
     Woke,

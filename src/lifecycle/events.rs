@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::health::UNHEALTHY;
 use super::{AppEvent, Effect, EffectId, Exit, Fetching, Lifecycle, LookWait, Now, Operation, OperatorError};
 use super::{OPEN, OperatorId, Outcome, Phase, StopWait, Target};
 use crate::names::InstanceId;
@@ -25,6 +26,7 @@ impl Lifecycle {
             AppEvent::Done { effect, outcome } => self.done(effect, outcome, now, out),
             AppEvent::Exited { instance, exit } => self.exited(&instance, &exit, now, out),
             AppEvent::Lost { instance } => self.lost(&instance),
+            AppEvent::Checked { instance, by, report } => self.checked(&instance, &by, report, now),
             // The time that has come is looked at in every step.
             AppEvent::Woke => {}
         }
@@ -141,6 +143,7 @@ impl Lifecycle {
         memory.stopped_by_hand = None;
         memory.failed = None;
         memory.finished = None;
+        memory.unhealthy = None;
         memory.forget_start();
         memory.budget.refresh();
     }
@@ -206,23 +209,26 @@ impl Lifecycle {
         }
         let ran_ms = self.live.as_ref().filter(|_| is_ours);
         let ran_ms = ran_ms.map_or(0, |live| now.at_ms.saturating_sub(live.since_ms));
-        self.remember_exit(exit, ran_ms);
+        let how = if self.memory.unhealthy.as_ref() == Some(instance) {
+            format!("{UNHEALTHY} ({exit})")
+        } else {
+            exit.to_string()
+        };
+        self.remember_exit(how, exit.at_ms, ran_ms);
         if !is_ours {
             return;
         }
-        let was_healthy_ms = self
-            .live
-            .take()
-            .map_or(0, |live| now.at_ms.saturating_sub(live.healthy_at_ms()));
+        let healthy_since_ms = self.live.take().and_then(|live| live.healthy_since_ms);
+        let was_healthy_ms = healthy_since_ms.map_or(0, |since_ms| now.at_ms.saturating_sub(since_ms));
         self.memory().instance = None;
         match self.phase {
             Phase::Running => self.supervise(exit, was_healthy_ms, now, out),
             // Meant: its outcome, or what runs instead, is still to come.
             Phase::Replacing { .. } | Phase::Stopping(StopWait::Outcome(_)) => {}
             // Meant, and the last that was waited for.
-            Phase::Stopping(StopWait::News { .. }) => self.stop_is_over(),
+            Phase::Stopping(StopWait::News { .. }) => self.stop_is_over(now, out),
             // It could not be stopped, and now it ended all the same.
-            Phase::Stopping(StopWait::Again { .. }) => self.stop_is_over(),
+            Phase::Stopping(StopWait::Again { .. }) => self.stop_is_over(now, out),
             // No instance is known to live in these; what a look finds, counts.
             Phase::New
             | Phase::Looking { .. }
@@ -276,7 +282,7 @@ impl Lifecycle {
             // The news of its end never came; the runtime's word that nothing runs is enough.
             Phase::Stopping(StopWait::News { until_ms }) if until_ms <= now.at_ms => {
                 self.live = None;
-                self.stop_is_over();
+                self.stop_is_over(now, out);
             }
             // Whether it is still to be stopped, `converge` decides.
             Phase::Stopping(StopWait::Again { at_ms }) if at_ms <= now.at_ms => self.phase = OPEN,
@@ -294,20 +300,6 @@ impl Lifecycle {
             | Phase::Failed
             | Phase::Invalid
             | Phase::Gone => {}
-        }
-    }
-
-    /// Whatever has run long enough is well.
-    pub(super) fn grow_healthy(&mut self, now: Now) {
-        let Some(live) = &mut self.live else { return };
-        if live.is_healthy || live.healthy_at_ms() > now.at_ms {
-            return;
-        }
-        live.is_healthy = true;
-        // What is wrong with a change that is tried again, or was given up, is not over.
-        let is_over = self.change_at_ms.is_none() && self.memory.failed.is_none();
-        if is_over && self.memory.last_error.is_some() {
-            self.memory().last_error = None;
         }
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Doubt, Effect, Exit, ExitKind, Found, Jitter, Lifecycle, Live, LookWait, Now};
-use super::{EXIT_NEWS_MS_MAX, FAILED_START_DELAY_MS_MIN, HEALTHY_AFTER_MS, PAST_EXITS_MAX};
+use super::{EXIT_NEWS_MS_MAX, FAILED_START_DELAY_MS_MIN, PAST_EXITS_MAX};
 use super::{OPEN, Phase, SETBACK_DELAY_MS, SETBACK_DELAY_MS_MAX, Spent, StopWait, Trouble};
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
 use crate::specs::app_spec::{RestartPolicy, RestartType};
-use crate::status::AppError;
 use crate::status::time::rfc3339;
+use crate::status::{AppError, HealthState};
 use crate::telemetry::Event;
 
 impl Lifecycle {
@@ -71,7 +71,13 @@ impl Lifecycle {
         };
         // The word of an operator outlives the daemon that heard it; so may the stop that it had begun.
         self.is_restart_asked |= self.memory.restarting.as_ref() == Some(&found.id);
+        // What was known of its health outlives the daemon too: a first check that fails makes nobody ill.
+        let was_well = self.memory.well.as_ref() == Some(&found.id);
         self.is_alive(found, is_stranger, now);
+        if was_well && let Some(live) = &mut self.live {
+            live.health = HealthState::Healthy;
+            live.healthy_since_ms = Some(now.at_ms);
+        }
     }
 
     fn is_alive(&mut self, found: Found, is_stranger: bool, now: Now) {
@@ -79,6 +85,8 @@ impl Lifecycle {
         let memory = self.memory();
         memory.instance = Some(found.id.clone());
         memory.restarting.take_if(|restarting| *restarting != found.id);
+        memory.unhealthy.take_if(|unhealthy| *unhealthy != found.id);
+        memory.well.take_if(|well| *well != found.id);
         memory.expects_end = false;
         memory.forget_start();
         memory.finished = None;
@@ -86,10 +94,12 @@ impl Lifecycle {
         self.is_unsure = false;
         self.is_old_wanted = false;
         self.live = Some(Live {
-            is_healthy: since_ms.saturating_add(HEALTHY_AFTER_MS) <= now.at_ms,
             found,
             is_stranger,
             since_ms,
+            health: HealthState::Unknown,
+            healthy_since_ms: None,
+            report: None,
         });
         self.phase = Phase::Running;
     }
@@ -105,7 +115,7 @@ impl Lifecycle {
         memory.instance = None;
         memory.expects_end = false;
         if was_meant {
-            return;
+            return self.end_of_unhealthy(now, out);
         }
         let exit = Exit {
             how: ExitKind::Unknown,
@@ -113,7 +123,7 @@ impl Lifecycle {
             was_killed_after_grace: false,
             at_ms: now.at_ms,
         };
-        self.remember_exit(&exit, 0);
+        self.remember_exit(exit.to_string(), exit.at_ms, 0);
         let is_first = !self.memory.budget.is_in_streak();
         self.supervise(&exit, 0, now, out);
         // It ended some time ago: waiting again would only add to that. Not so in the middle of a crash loop.
@@ -176,7 +186,6 @@ impl Lifecycle {
         // By our clock, whatever the runtime's says.
         if let Some(live) = &mut self.live {
             live.since_ms = live.since_ms.max(now.at_ms);
-            live.is_healthy = false;
         }
         self.setbacks = 0;
         self.change_at_ms = None;
@@ -246,7 +255,7 @@ impl Lifecycle {
             }
             Ok(()) => {
                 self.setbacks = 0;
-                self.stop_is_over();
+                self.stop_is_over(now, out);
             }
             Err(trouble) => {
                 self.note_trouble(&trouble, now);
@@ -258,16 +267,19 @@ impl Lifecycle {
     }
 
     /// Nothing runs any more, as it was meant.
-    pub(super) fn stop_is_over(&mut self) {
+    pub(super) fn stop_is_over(&mut self, now: Now, out: &mut Vec<Effect>) {
         self.phase = OPEN;
         self.is_unsure = false;
         self.is_cleared = self.is_to_be_gone();
-        self.is_restart_asked = false;
+        if std::mem::take(&mut self.is_restart_asked) {
+            self.memory().unhealthy = None;
+        }
         let memory = self.memory();
         memory.instance = None;
         memory.restarting = None;
         memory.expects_end = false;
         memory.forget_start();
+        self.end_of_unhealthy(now, out);
     }
 
     /// An instance ended by itself: is it started again, and when?
@@ -284,15 +296,9 @@ impl Lifecycle {
         };
         let reason = exit.to_string();
         if is_restarted {
-            if was_healthy_ms >= millis(policy.period) {
-                self.memory().budget.end_streak();
-            }
-            self.is_old_wanted = self.goal().is_some_and(|goal| goal.digest != app.digest);
+            self.end_streak_after(was_healthy_ms, &policy);
             self.note_error("osier::app::exited", &reason, now);
-            match self.spend(&policy, now) {
-                Spent::Within(delay) => self.start_again(&reason, delay, now, out),
-                Spent::Exceeded => self.give_up(&app, &reason, out),
-            }
+            self.restart(&app, &reason, &reason, now, out);
         } else if exit.is_normal() {
             let memory = self.memory();
             memory.finished = Some(app.digest.clone());
@@ -300,6 +306,29 @@ impl Lifecycle {
         } else {
             self.note_error("osier::app::exited", &reason, now);
             self.give_up(&app, &reason, out);
+        }
+    }
+
+    /// So long in health ends the streak of restarts.
+    pub(super) fn end_streak_after(&mut self, was_healthy_ms: u64, policy: &RestartPolicy) {
+        if was_healthy_ms >= millis(policy.period) {
+            self.memory().budget.end_streak();
+        }
+    }
+
+    /// What ran of `app` is started again, for `cause` in a word, or given up for `reason`.
+    pub(super) fn restart(
+        &mut self,
+        app: &DesiredApp,
+        cause: &str,
+        reason: &str,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        self.is_old_wanted = self.goal().is_some_and(|goal| goal.digest != app.digest);
+        match self.spend(&app.spec.restart.policy(), now) {
+            Spent::Within(delay) => self.start_again(cause, delay, now, out),
+            Spent::Exceeded => self.give_up(app, reason, out),
         }
     }
 
@@ -332,14 +361,14 @@ impl Lifecycle {
         }));
     }
 
-    pub(super) fn remember_exit(&mut self, exit: &Exit, ran_ms: u64) {
+    pub(super) fn remember_exit(&mut self, how: String, at_ms: u64, ran_ms: u64) {
         let past = &mut self.memory().past_exits;
         while past.len() >= PAST_EXITS_MAX {
             past.pop_front();
         }
         past.push_back(Arc::new(PastExit {
-            at: rfc3339(exit.at_ms),
-            how: exit.to_string(),
+            at: rfc3339(at_ms),
+            how,
             ran_ms,
         }));
     }
@@ -348,7 +377,7 @@ impl Lifecycle {
         self.note_error(&trouble.code, &trouble.message, now);
     }
 
-    fn note_error(&mut self, code: &str, message: &str, now: Now) {
+    pub(super) fn note_error(&mut self, code: &str, message: &str, now: Now) {
         self.memory().last_error = Some(AppError {
             code: code.to_owned(),
             message: message.to_owned(),

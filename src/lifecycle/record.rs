@@ -28,6 +28,10 @@ pub struct AppRecord {
     pub expects_end: bool,
     /// An operator's restart of this instance is under way: whoever finds it running goes on with that.
     pub restarting: Option<InstanceId>,
+    /// This instance was well when it was last heard of: whoever finds it running goes on from there.
+    pub well: Option<InstanceId>,
+    /// This instance is not well and is being stopped for it: whoever finds it running goes on with that.
+    pub unhealthy: Option<InstanceId>,
     /// The digest that the budget is for.
     pub tried: Option<SpecDigest>,
     /// Stopped by hand, when this digest was asked for. Holds until `start` or another digest.

@@ -7,7 +7,6 @@ use super::{Effect, Lifecycle, LookWait, Operation, OperatorError, Phase, StopWa
 use crate::specs::DesiredApp;
 use crate::status::time::rfc3339;
 use crate::status::{AppState, HealthState, RunState, SyncState};
-use crate::telemetry::Event;
 
 /// What the reconciler wants to know at a glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +65,7 @@ impl Lifecycle {
             | Phase::Stopping(StopWait::Again { at_ms } | StopWait::News { until_ms: at_ms }) => {
                 [Some(at_ms), None]
             }
-            Phase::Running => {
-                let unproven = self.live.as_ref().filter(|live| !live.is_healthy);
-                [unproven.map(super::Live::healthy_at_ms), self.change_at_ms]
-            }
+            Phase::Running => [self.proven_at_ms(), self.change_at_ms],
             Phase::Backoff => [self.memory.start_at_ms, self.change_at_ms],
             Phase::New
             | Phase::Looking {
@@ -124,25 +120,6 @@ impl Lifecycle {
             RunState::Backoff
         } else {
             RunState::Pending
-        }
-    }
-
-    fn health(&self) -> HealthState {
-        match self.phase {
-            Phase::Running if self.live.as_ref().is_some_and(|live| live.is_healthy) => HealthState::Healthy,
-            Phase::Backoff | Phase::Failed => HealthState::Unhealthy,
-            Phase::Running
-            | Phase::New
-            | Phase::Looking { .. }
-            | Phase::Pending
-            | Phase::Waiting
-            | Phase::Fetching
-            | Phase::Starting { .. }
-            | Phase::Replacing { .. }
-            | Phase::Stopping(_)
-            | Phase::Stopped
-            | Phase::Invalid
-            | Phase::Gone => HealthState::Unknown,
         }
     }
 
@@ -252,30 +229,12 @@ impl Lifecycle {
             },
             progress: None,
             not_enforced: live.map_or_else(Vec::new, |live| live.found.not_enforced.clone()),
+            checks: self.checks(),
         }
     }
 
     fn target_error(&self) -> Option<crate::status::AppError> {
         self.target.as_ref().and_then(|target| target.error.clone())
-    }
-
-    /// Tells when it has become well or ill. What is not known in between is not news.
-    pub(super) fn tell_health(&mut self, out: &mut Vec<Effect>) {
-        let health = self.health();
-        if health == self.told_health || health == HealthState::Unknown {
-            return;
-        }
-        let reason = match health {
-            HealthState::Unhealthy => self.memory.last_error.as_ref().map(|error| error.message.clone()),
-            HealthState::Healthy | HealthState::Unknown => None,
-        };
-        out.push(Effect::Emit(Event::HealthChanged {
-            app: self.app.clone(),
-            from: self.told_health.as_str().to_owned(),
-            to: health.as_str().to_owned(),
-            reason,
-        }));
-        self.told_health = health;
     }
 
     /// Answers the operator who waits, if what was asked for is done or cannot be done.

@@ -28,6 +28,7 @@ use crate::control::procedures::origin::Origins;
 use crate::control::procedures::{NodeContext, stopping};
 use crate::lifecycle::AppRecord;
 use crate::names::AppName;
+use crate::probe::custom::HealthChecks;
 use crate::runtime::Runtimes;
 use crate::runtime::embedded::EmbeddedRuntime;
 use crate::runtime::leavings::folders::AppFolders;
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     pub settings: NodeSettings,
     pub facts: NodeFacts,
     pub runtimes: Runtimes,
+    pub health_checks: HealthChecks,
     pub events: Arc<dyn EventSink>,
     pub telemetry: Telemetry,
     pub records: Arc<dyn crate::actors::app::AppRecords>,
@@ -110,6 +112,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
             allowed: parts.settings.source_paths.clone(),
         }),
         clock: SteadyClock::default(),
+        health_checks: parts.health_checks,
         turns: crate::actors::app::Turns::default(),
     });
     let apps = Apps::new(app_services, parts.known);
@@ -321,6 +324,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<NodeHandle, NodeEr
             .runtimes
             .insert("embedded".to_owned(), Arc::new(EmbeddedRuntime::new(factories)));
     }
+    facts.health_checks = builder.health_checks.names().cloned().collect();
     let mut runtimes = builder.runtimes;
     let mut at_end = None;
     if let (Some(settings), false) = (&settings.processes, runtimes.contains_key("process")) {
@@ -346,6 +350,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<NodeHandle, NodeEr
         data_dir,
         store,
         configuration: builder.configuration,
+        health_checks: builder.health_checks,
         socket: builder.socket,
         intensity: builder.intensity,
         before_core: vec![watched, telemetry.child_spec()],

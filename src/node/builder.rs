@@ -12,7 +12,8 @@ use super::{Git, NodeError, NodeHandle, NodeSettings, ProcessSettings, assembly,
 use crate::config::Config;
 use crate::config::values::{AbsolutePath, Labels, RepoFolder};
 use crate::names::{AppName, NodeName};
-use crate::runtime::embedded::Factories;
+use crate::probe::custom::{HealthChecks, HealthContext};
+use crate::runtime::embedded::{EmbeddedError, Factories};
 use crate::runtime::leavings::KEPT_FOR;
 use crate::runtime::{Runtime, Runtimes};
 use crate::source::release::ReleaseSettings;
@@ -47,6 +48,7 @@ pub struct NodeBuilder {
     pub(super) processes: Option<ProcessSettings>,
     pub(super) runtimes: Runtimes,
     pub(super) factories: Option<Factories>,
+    pub(super) health_checks: HealthChecks,
     pub(super) handlers: Vec<EventHandler>,
     pub(super) parent: Option<ActorCell>,
     pub(super) socket: Option<PathBuf>,
@@ -72,6 +74,7 @@ impl NodeBuilder {
             processes: None,
             runtimes: Runtimes::new(),
             factories: None,
+            health_checks: HealthChecks::default(),
             handlers: Vec::new(),
             parent: None,
             socket: None,
@@ -104,6 +107,7 @@ impl NodeBuilder {
             processes: ProcessSettings::of_config(config, ends_with_node),
             runtimes: Runtimes::new(),
             factories: None,
+            health_checks: HealthChecks::default(),
             handlers: Vec::new(),
             parent: None,
             socket: Some(path(&config.node.socket)),
@@ -194,6 +198,19 @@ impl NodeBuilder {
             factories: Some(factories),
             ..self
         }
+    }
+
+    /// A function that knows how apps fare, for specs that say `health: { type: custom, module: NAME }`. It is called once
+    /// an interval and app, never beside itself for the same app, on a thread that may block; what it does not say within
+    /// the check's timeout counts as a failure, and so does a panic. Another one of this name is replaced.
+    pub fn health_check<Check, Checked, Error>(mut self, name: impl Into<String>, check: Check) -> Self
+    where
+        Check: Fn(HealthContext) -> Checked + Send + Sync + 'static,
+        Checked: Future<Output = Result<(), Error>> + Send + 'static,
+        Error: Into<EmbeddedError>,
+    {
+        self.health_checks.add(name, check);
+        self
     }
 
     /// Lets apps run as processes of their own. They need a keeper: say which.

@@ -142,6 +142,9 @@ pub struct CurrentReply {
     pub runtimes: Vec<String>,
     /// The embedded apps that its host registered.
     pub factories: Vec<String>,
+    /// The health functions that its host registered.
+    #[serde(default)]
+    pub health_checks: Vec<String>,
     /// The share of apps that a reconcile may remove.
     pub prune_max: f64,
     /// Git is applied to no app at all.

@@ -18,8 +18,8 @@ pub mod release;
 pub(crate) use artefact::is_sha256;
 pub use artefact::{ConfigFile, Reload, Secret, Sha256, Source};
 pub use policies::{
-    Backoff, Health, HealthKind, Restart, RestartPolicy, RestartType, Stop, StopPolicy, Upgrade,
-    UpgradeFailure, UpgradeStrategy,
+    Backoff, Health, HealthKind, HealthPolicy, Restart, RestartPolicy, RestartType, Stop, StopPolicy,
+    Upgrade, UpgradeFailure, UpgradeStrategy,
 };
 pub use release::Packing;
 

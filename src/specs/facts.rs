@@ -24,6 +24,8 @@ pub struct NodeFacts {
     pub runtimes: BTreeSet<String>,
     /// Factories of `embedded` apps that the host registered, by app name.
     pub factories: BTreeSet<String>,
+    /// Health functions that the host registered, by name.
+    pub health_checks: BTreeSet<String>,
     /// What this release carries out.
     pub capabilities: Capabilities,
 }
@@ -52,6 +54,7 @@ impl NodeFacts {
             data_dir: "/var/lib/osier".to_owned(),
             runtimes: BTreeSet::new(),
             factories: BTreeSet::new(),
+            health_checks: BTreeSet::new(),
             capabilities: Capabilities::THIS_RELEASE,
         }
     }
@@ -111,7 +114,7 @@ impl Capabilities {
     /// What this release does.
     pub const THIS_RELEASE: Self = Self {
         sources: &["none", "path", "release"],
-        health: false,
+        health: true,
         secrets: false,
         config_files: false,
         sockets: false,

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::now_ms;
 use crate::names::{AppName, InstanceId, SpecDigest};
-use crate::runtime::{Exit, ExitKind, Instance, Launch, Runtime, RuntimeError, Usage};
+use crate::runtime::{
+    CheckCommand, CheckEnd, Exit, ExitKind, Instance, Launch, Notice, Runtime, RuntimeError, Usage,
+};
 use crate::specs::app_spec::StopPolicy;
 
 /// How a [`FakeRuntime`] answers one `deploy`.
@@ -53,6 +55,17 @@ struct State {
     is_away: bool,
     doubled: Vec<AppName>,
     pid_count: u32,
+    checks: BTreeMap<AppName, Checks>,
+}
+
+/// How an app's check commands are answered.
+#[derive(Debug, Default)]
+struct Checks {
+    /// None: it never ends by itself.
+    answer: Option<CheckEnd>,
+    count: u32,
+    under_way: u32,
+    at_once_max: u32,
 }
 
 #[derive(Debug)]
@@ -62,6 +75,7 @@ struct FakeInstance {
     os_pid: u32,
     started_at_ms: u64,
     watchers: Vec<oneshot::Sender<Exit>>,
+    notice: watch::Sender<Notice>,
 }
 
 impl FakeInstance {
@@ -132,6 +146,40 @@ impl FakeRuntime {
     /// Ends what runs of `app` as if nobody had looked: no one is told.
     pub fn end_unseen(&self, app: &AppName) {
         self.state().instances.remove(app);
+    }
+
+    /// What runs of `app` sends `datagram` by `sd_notify`.
+    pub fn say(&self, app: &AppName, datagram: &[u8]) {
+        if let Some(instance) = self.state().instances.get(app) {
+            instance.notice.send_if_modified(|notice| notice.hear(datagram));
+        }
+    }
+
+    /// What `app` has said so far is forgotten, as by another keeper.
+    pub fn forget_words(&self, app: &AppName) {
+        if let Some(instance) = self.state().instances.get(app) {
+            instance.notice.send_replace(Notice::default());
+        }
+    }
+
+    /// From now on (or no longer) nobody hears what apps say.
+    pub fn set_deaf(&self, is_deaf: bool) {
+        for instance in self.state().instances.values() {
+            instance.notice.send_modify(|notice| notice.is_deaf = is_deaf);
+        }
+    }
+
+    /// From now on each check command of `app` ends so; none: it does not before its time is over.
+    pub fn answer_checks(&self, app: &AppName, answer: Option<CheckEnd>) {
+        self.state().checks.entry(app.clone()).or_default().answer = answer;
+    }
+
+    /// How many check commands of `app` were run, and how many at once at most.
+    #[must_use]
+    pub fn check_counts(&self, app: &AppName) -> (u32, u32) {
+        let state = self.state();
+        let checks = state.checks.get(app);
+        checks.map_or((0, 0), |checks| (checks.count, checks.at_once_max))
     }
 
     /// Starts an instance that nobody asked for.
@@ -205,6 +253,7 @@ impl State {
             os_pid: self.pid_count,
             started_at_ms: now_ms(),
             watchers: Vec::new(),
+            notice: watch::Sender::default(),
         };
         self.instances.remove(&app);
         self.instances.entry(app).or_insert(instance)
@@ -287,6 +336,38 @@ impl Runtime for FakeRuntime {
             .instances
             .get_mut(app)
             .map(|instance| instance.handle(app)))
+    }
+
+    fn notices(&self, app: &AppName, instance: &InstanceId) -> Option<watch::Receiver<Notice>> {
+        let state = self.state();
+        let running = state
+            .instances
+            .get(app)
+            .filter(|running| running.id == *instance)?;
+        Some(running.notice.subscribe())
+    }
+
+    async fn check(&self, check: CheckCommand) -> Result<CheckEnd, RuntimeError> {
+        self.check_away()?;
+        let app = check.launch.spec.name.clone();
+        let answer = {
+            let mut state = self.state();
+            let checks = state.checks.entry(app.clone()).or_default();
+            checks.count += 1;
+            checks.under_way += 1;
+            checks.at_once_max = checks.at_once_max.max(checks.under_way);
+            checks.answer.clone()
+        };
+        if answer.is_none() {
+            tokio::time::sleep(check.timeout).await;
+        }
+        if let Some(checks) = self.state().checks.get_mut(&app) {
+            checks.under_way -= 1;
+        }
+        Ok(answer.unwrap_or(CheckEnd {
+            how: None,
+            output: Vec::new(),
+        }))
     }
 
     async fn usage(&self, app: &AppName) -> Option<Usage> {

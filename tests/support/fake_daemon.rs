@@ -264,6 +264,7 @@ pub fn app(name: &str) -> (AppName, AppState) {
         progress: None,
         waits_for: Vec::new(),
         not_enforced: Vec::new(),
+        checks: None,
     };
     (name, state)
 }

@@ -12,6 +12,7 @@ use crate::actors::board::Board;
 use crate::actors::mailbox::Mailbox;
 use crate::lifecycle::{AppRecord, AppRecords, Target};
 use crate::names::{AppName, NodeName};
+use crate::probe::custom::HealthChecks;
 use crate::runtime::{DynRuntime, Runtimes, Usage};
 use crate::source::Artefacts;
 use crate::specs::DesiredApp;
@@ -37,6 +38,8 @@ pub struct AppServices {
     pub report: Arc<dyn Fn(AppReport) + Send + Sync>,
     /// Where artefacts come from.
     pub artefacts: Arc<dyn Artefacts>,
+    /// Health functions of the host.
+    pub health_checks: HealthChecks,
     /// One clock for all.
     pub clock: SteadyClock,
     /// What outlives an incarnation of an actor. `Default`, and nobody else's business.

@@ -8,6 +8,7 @@ use ractor::{Actor, ActorRef, call_t};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+mod health;
 mod runtimes;
 mod successors;
 mod timer;
@@ -17,6 +18,7 @@ use crate::actors::board::Board;
 use crate::actors::no_artefacts::NoArtefacts;
 use crate::lifecycle::{ExitKind, Want};
 use crate::names::SpecDigest;
+use crate::probe::custom::HealthChecks;
 use crate::runtime::{DynRuntime, RuntimeError, Runtimes};
 use crate::specs::app_spec::{Backoff, RestartType};
 use crate::specs::values::Span;
@@ -51,6 +53,20 @@ impl Stage {
 
     /// On a node that has these runtimes too.
     async fn beside(others: Runtimes, runtime: FakeRuntime, record: Option<AppRecord>) -> Self {
+        Self::made_of(others, runtime, record, HealthChecks::default()).await
+    }
+
+    /// On a node whose host has these health functions.
+    async fn knowing(checks: HealthChecks) -> Self {
+        Self::made_of(BTreeMap::new(), FakeRuntime::new(), None, checks).await
+    }
+
+    async fn made_of(
+        others: Runtimes,
+        runtime: FakeRuntime,
+        record: Option<AppRecord>,
+        health_checks: HealthChecks,
+    ) -> Self {
         let app: AppName = "web".parse().unwrap();
         let (tell, reports) = mpsc::unbounded_channel();
         let (events, records) = (EventLog::default(), MemoryRecords::default());
@@ -69,6 +85,7 @@ impl Stage {
                 let _ = tell.send(report);
             }),
             artefacts: Arc::new(NoArtefacts),
+            health_checks,
             clock: SteadyClock::new(),
             turns: Turns::default(),
         });

@@ -71,6 +71,7 @@ fn apps_of(runtime: Clinging) -> Apps {
         board: Arc::new(Board::default()),
         report: Arc::new(|_| {}),
         artefacts: Arc::new(NoArtefacts),
+        health_checks: crate::probe::custom::HealthChecks::default(),
         clock: SteadyClock::new(),
         turns: Turns::default(),
     };

@@ -99,6 +99,7 @@ impl Stage {
                 reported.reconciler.cast(ReconcilerMsg::AppChanged(report));
             }),
             artefacts: Arc::new(NoArtefacts),
+            health_checks: crate::probe::custom::HealthChecks::default(),
             clock: SteadyClock::new(),
             turns: Turns::default(),
         });

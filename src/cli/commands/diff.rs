@@ -106,6 +106,7 @@ fn read(repository: &Path, revision: Option<&str>, current: &CurrentReply) -> Re
     let facts = NodeFacts {
         runtimes: current.runtimes.iter().cloned().collect(),
         factories: current.factories.iter().cloned().collect(),
+        health_checks: current.health_checks.iter().cloned().collect(),
         ..NodeFacts::of_this_machine(name, current.labels.clone(), current.data_dir.clone())
     };
     let names = current.apps.iter().filter(|app| !app.applied.folder.is_empty());

@@ -19,7 +19,8 @@ mod moves;
 use laws::applied_digest;
 use moves::{Ending, Hand, Move, moves};
 
-/// The apps that targets name. Odd ones have an artefact; the last two are transient and temporary.
+/// The apps that targets name. Odd ones have an artefact; the last two are transient and temporary; the last three are
+/// checked.
 const VERSIONS: u8 = 6;
 const INTENSITY: u32 = 3;
 const PERIOD_MS: u64 = 10_000;
@@ -41,6 +42,9 @@ fn make_app(version: u8) -> Arc<DesiredApp> {
         spec.source = Some(Source::Path {
             path: format!("files-{version}"),
         });
+    }
+    if version >= 3 {
+        spec.health = Some(serde_json::from_str("{}").unwrap());
     }
     spec.restart.kind = match version {
         4 => Some(RestartType::Transient),
@@ -198,6 +202,7 @@ impl World {
                 self.now_ms += ms;
                 self.step(AppEvent::Woke);
             }
+            Move::Check { health } => self.check_health(*health),
             Move::Operate(command) => {
                 self.asked += 1;
                 let id = OperatorId(self.asked);
@@ -368,6 +373,25 @@ impl World {
         self.step(exited(&found, code, self.now_ms));
     }
 
+    /// The checks of what runs have come to this.
+    fn check_health(&mut self, health: HealthState) {
+        let Some(watched) = self.life.watched() else {
+            return;
+        };
+        assert_eq!(
+            self.running.as_ref().map(|found| &found.id),
+            Some(&watched.instance),
+            "checked, and does not run"
+        );
+        let kind = crate::specs::app_spec::HealthKind::Http;
+        let report = Arc::new(HealthReport::blank(kind, health));
+        self.step(AppEvent::Checked {
+            instance: watched.instance,
+            by: Arc::clone(&watched.app.spec),
+            report,
+        });
+    }
+
     fn crash(&mut self, finishes: bool) {
         // What is under way is not cancelled: it is done or not, and nobody is told.
         match self.work.take().filter(|_| finishes) {
@@ -395,6 +419,12 @@ impl World {
         self.step(AppEvent::Began);
     }
 
+    /// Does it wait for the word of its checks?
+    fn is_unproven(&self) -> bool {
+        let watched = self.life.watched();
+        watched.is_some_and(|watched| watched.health != HealthState::Healthy)
+    }
+
     fn told(&self) -> String {
         let lines = self.trace.iter();
         lines
@@ -413,6 +443,8 @@ impl World {
                 self.finish(Ending::Works);
             } else if self.fetch.is_some() {
                 self.finish_fetch(true);
+            } else if self.is_unproven() {
+                self.check_health(HealthState::Healthy);
             } else if let Some(at_ms) = self.life.wake_at_ms(self.now_ms) {
                 self.now_ms = at_ms;
                 self.step(AppEvent::Woke);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::specs::values::{Signal, Span};
 
 /// How to learn whether an app is well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Health {
     /// Which probe; default http.
@@ -58,6 +58,64 @@ pub enum HealthKind {
     Command,
     Notify,
     Custom,
+}
+
+impl HealthKind {
+    /// The word in specs and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Command => "command",
+            Self::Notify => "notify",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// [`Health`] with every default in place, but for what is the probe's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthPolicy {
+    /// Which probe.
+    pub kind: HealthKind,
+    /// From the beginning of one check to that of the next.
+    pub interval: Duration,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// How long after an app's start it is first checked.
+    pub initial_delay: Duration,
+    /// So many failures in a row make an app unhealthy.
+    pub failure_threshold: u32,
+    /// So many successes in a row make it healthy.
+    pub success_threshold: u32,
+    /// notify: the longest silence.
+    pub watchdog: Option<Duration>,
+}
+
+impl Default for HealthPolicy {
+    fn default() -> Self {
+        Health::default().policy()
+    }
+}
+
+impl Health {
+    /// The port that http and tcp ask where the spec names none.
+    pub const PORT_DEFAULT: u16 = 8080;
+
+    /// With defaults: http, each 30 s, 5 s, at once, 3 failures, 1 success.
+    #[must_use]
+    pub fn policy(&self) -> HealthPolicy {
+        HealthPolicy {
+            kind: self.kind.unwrap_or(HealthKind::Http),
+            interval: self.interval.map_or(Duration::from_secs(30), Span::get),
+            timeout: self.timeout.map_or(Duration::from_secs(5), Span::get),
+            initial_delay: self.initial_delay.map_or(Duration::ZERO, Span::get),
+            failure_threshold: self.failure_threshold.unwrap_or(3).max(1),
+            success_threshold: self.success_threshold.unwrap_or(1).max(1),
+            watchdog: self.watchdog.map(Span::get),
+        }
+    }
 }
 
 /// What happens when an app ends.

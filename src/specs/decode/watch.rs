@@ -93,6 +93,16 @@ impl Decoder<'_> {
                 "name the function that the host registered",
             );
         }
+        if let (HealthKind::Custom, Some(name), true) = (kind, &health.module, self.facts.is_known())
+            && !self.facts.health_checks.contains(name)
+        {
+            let message = format!(
+                "`health.module`: this node's host has registered no health function `{}`",
+                crate::names::shown(name)
+            );
+            let help = "register one in the host app, or use another type of check";
+            self.mistake(fields.key_at("module"), codes::BAD_VALUE, message, help);
+        }
         if let Some(path) = health.path.as_ref().filter(|path| !is_http_path(path)) {
             let message = format!(
                 "`health.path`: `{}` is not a path of a web server",

@@ -27,6 +27,7 @@ fn app(name: &str, status: RunState, sync: SyncState, health: HealthState) -> Ap
         progress: None,
         waits_for: Vec::new(),
         not_enforced: Vec::new(),
+        checks: None,
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::VERSIONS;
 use crate::lifecycle::Operation;
+use crate::status::HealthState;
 
 /// Something that happens in the world.
 #[derive(Debug, Clone)]
@@ -28,6 +29,10 @@ pub(super) enum Move {
     },
     Wait {
         ms: u64,
+    },
+    /// The checks of what runs come to this.
+    Check {
+        health: HealthState,
     },
     Operate(Operation),
     /// An outcome of an effect that is over.
@@ -88,6 +93,8 @@ pub(super) fn moves() -> impl Strategy<Value = Vec<Move>> {
         6 => prop_oneof![Just(0), Just(1), Just(137)].prop_map(|code| Move::Die { code }),
         1 => any::<bool>().prop_map(|dies| Move::LoseSight { dies }),
         6 => prop_oneof![0..10_u64, 90..2_000_u64, 5_000..30_000_u64].prop_map(|ms| Move::Wait { ms }),
+        4 => prop_oneof![3 => Just(HealthState::Unhealthy), 2 => Just(HealthState::Healthy)]
+            .prop_map(|health| Move::Check { health }),
         2 => operation.prop_map(Move::Operate),
         1 => Just(Move::Stale),
         1 => any::<bool>().prop_map(|finishes| Move::Crash { finishes }),
