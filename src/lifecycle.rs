@@ -8,7 +8,8 @@
 //! The rooms: [`target`] what is asked for, [`exit`] how an instance ended, [`budget`] restarts and their delays, [`record`]
 //! what survives the daemon, [`operator`] what people do by hand, [`checkup`] an instance's health from what its checks find,
 //! `events` what each event means in each phase, `outcomes` what became of an effect, `health` what becomes of an app that is
-//! not well, `converge` what comes next, `view` what people see.
+//! not well, [`trial`] how a new version proves itself or is
+//! taken back, `converge` what comes next, `view` what people see.
 
 pub mod budget;
 pub mod checkup;
@@ -23,6 +24,7 @@ pub mod record;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 mod view;
 
 use std::path::PathBuf;
@@ -280,7 +282,9 @@ impl Lifecycle {
     fn goal(&self) -> Option<&Arc<DesiredApp>> {
         let target = self.target.as_ref().filter(|target| !target.suspended);
         let desired = target.and_then(|target| target.desired());
-        desired.or(self.memory.applied.as_ref())
+        let bad = self.rolled_back();
+        let fallback = bad.and_then(|bad| self.fallback(&bad.digest));
+        fallback.or(desired).or(self.memory.applied.as_ref())
     }
 
     /// Does somebody ask for a certain digest now?
@@ -310,8 +314,10 @@ impl Lifecycle {
             .as_ref()
             .and_then(|target| target.desired())
             .map(|app| &app.digest);
+        let goal = self.goal().map(|app| &app.digest);
+        let needed = [applied, asked, goal].map(|digest| digest.cloned());
         self.artefacts
-            .retain(|(digest, _)| applied == Some(digest) || asked == Some(digest));
+            .retain(|(digest, _)| needed.iter().flatten().any(|needed| needed == digest));
     }
 
     fn next_effect(&mut self) -> EffectId {

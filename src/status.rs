@@ -215,6 +215,20 @@ pub struct AppState {
     pub checks: Option<HealthReport>,
 }
 
+impl AppState {
+    /// Something older runs on, because what is asked for did not come up and is not tried again by itself.
+    #[must_use]
+    pub fn is_kept_from_upgrade(&self) -> bool {
+        self.status == RunState::Running
+            && self.sync == SyncState::Pending
+            && self.last_error.is_some()
+            && self.next_try_at.is_none()
+    }
+}
+
+/// The code of the error while the last good version stands in for what git asks for.
+pub const ROLLED_BACK: &str = "osier::app::rolled_back";
+
 /// How far something has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {

@@ -311,6 +311,7 @@ impl AppActorState {
             app: self.worker.app.clone(),
             target: life.target().map(Arc::clone),
             applied: life.record().applied.clone(),
+            kept: life.record().artefacts_kept(),
             state: Arc::clone(state),
             settled: standing.settled,
             satisfied: standing.satisfied,

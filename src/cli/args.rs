@@ -117,6 +117,7 @@ pub(crate) enum Command {
     Restart(operate::RestartArgs),
     Stop(operate::StopArgs),
     Start(operate::StartArgs),
+    Rollback(deploy::RollbackArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
     Daemon(daemon::DaemonArgs),
@@ -143,7 +144,10 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Act",
         &["reconcile", "suspend", "resume", "restart", "stop", "start"],
     ),
-    ("By hand, beside git", &["deploy", "upgrade", "remove"]),
+    (
+        "By hand, beside git",
+        &["deploy", "upgrade", "remove", "rollback"],
+    ),
     (
         "Run and help",
         &[

@@ -48,6 +48,7 @@ pub(crate) fn run(context: &mut Context, command: Command) -> Outcome {
         Command::Restart(args) => ask(context, operate::restart, args),
         Command::Stop(args) => ask(context, operate::stop, args),
         Command::Start(args) => ask(context, operate::start, args),
+        Command::Rollback(args) => ask(context, deploy::rollback, args),
         Command::Suspend(args) => ask(context, suspend::suspend, args),
         Command::Resume(args) => ask(context, suspend::resume, args),
         Command::Daemon(args) => daemon::run(context, args),

@@ -98,6 +98,12 @@ async fn change(
             })
             .await
         }
+        p::Rollback::NAME => {
+            audited::<p::Rollback, _>(audit, body, |request| {
+                carry_out::manual::rollback(node, caller.describe(), request)
+            })
+            .await
+        }
         p::Operate::NAME => {
             audited::<p::Operate, _>(audit, body, |request| carry_out::manual::operate(node, request)).await
         }

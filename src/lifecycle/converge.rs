@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::trial::Trial;
 use super::{Effect, Fetching, Live, LookWait, Now, Phase, StopWait};
 use super::{Lifecycle, OpenAction, SUPERSEDED};
 use crate::names::{SpecDigest, Version};
@@ -39,9 +40,11 @@ impl Lifecycle {
                 Next::Rest(Phase::Gone) => return self.leave(now, out),
                 Next::Rest(phase) => {
                     self.phase = phase;
-                    self.grow_healthy(now);
+                    self.grow_healthy(now, out);
                     // What was begun and rests without its artefact on the way was given up for something else.
-                    if self.fetching.is_none() {
+                    let is_judged = self.is_on_trial() && self.phase == Phase::Running;
+                    if self.fetching.is_none() && !is_judged {
+                        self.end_trial(Some(SUPERSEDED), now, out);
                         self.close_action(Some(SUPERSEDED), now, out);
                     }
                     return;
@@ -280,7 +283,10 @@ impl Lifecycle {
             self.memory().finished = Some(app.digest.clone());
         }
         self.forget_checks(&app);
+        // The same process, by the word of another spec: what is proven of it stays so.
+        let is_proven = std::mem::take(&mut self.memory().is_proven);
         self.adopt_spec(app);
+        self.memory().is_proven = is_proven;
         self.close_action(None, now, out);
     }
 
@@ -288,16 +294,20 @@ impl Lifecycle {
     pub(super) fn adopt_spec(&mut self, app: Arc<DesiredApp>) {
         let is_asked = self.asked_digest() == Some(&app.digest);
         let commit = self.target.as_ref().and_then(|target| target.commit.clone());
-        let memory = self.memory();
-        if is_asked
-            && memory
-                .applied
-                .as_ref()
-                .is_none_or(|applied| applied.digest != app.digest)
-        {
-            memory.commit = commit;
+        let is_another = !self.is_applied(&app);
+        if is_another {
+            let good = self.memory.good.iter().find(|good| good.app.digest == app.digest);
+            let commit = if is_asked {
+                Some(commit)
+            } else {
+                good.map(|good| good.commit.clone())
+            };
+            self.retire_applied(&app);
+            if let Some(commit) = commit {
+                self.memory().commit = commit;
+            }
         }
-        memory.applied = Some(app);
+        self.memory().applied = Some(app);
     }
 
     fn leave(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -325,6 +335,7 @@ impl Lifecycle {
             Some(_) if is_stranger => ActionKind::Upgrade,
             Some(applied) => match Change::between(applied, app) {
                 Change::None => return,
+                _ if self.is_going_back_to(app) => ActionKind::Rollback,
                 change => kind_of(change),
             },
         };
@@ -341,6 +352,13 @@ impl Lifecycle {
             now,
             out,
         );
+    }
+
+    /// Does a version that was good take the place of another one, without a commit that asks for it?
+    fn is_going_back_to(&self, app: &DesiredApp) -> bool {
+        let is_manual = self.target.as_ref().is_some_and(|target| target.manual);
+        let is_good = self.memory.good.iter().any(|good| good.app.digest == app.digest);
+        is_good && (is_manual || self.rolled_back().is_some())
     }
 
     fn open_removal(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -367,6 +385,8 @@ impl Lifecycle {
             }
             self.close_action(Some(SUPERSEDED), now, out);
         }
+        // What is on trial gives way: nobody judges it any more.
+        self.end_trial(Some(SUPERSEDED), now, out);
         let target = self.target.as_ref();
         let by = target.and_then(|target| target.by.clone());
         // What is done by hand no commit asks for.
@@ -410,6 +430,10 @@ impl Lifecycle {
     /// What was begun has ended.
     pub(super) fn close_action(&mut self, error: Option<&str>, now: Now, out: &mut Vec<Effect>) {
         let Some(open) = self.action.take() else { return };
+        let is_its_end = |trial: &Trial| Some(&trial.digest) == open.digest.as_ref();
+        if self.memory.trial.as_ref().is_some_and(is_its_end) {
+            self.memory().trial = None;
+        }
         out.push(Effect::Emit(Event::ActionStop {
             action: open.kind,
             app: self.app.clone(),

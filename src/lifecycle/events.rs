@@ -7,6 +7,7 @@ use super::{AppEvent, Effect, EffectId, Exit, Fetching, Lifecycle, LookWait, Now
 use super::{OPEN, OperatorId, Outcome, Phase, StopWait, Target};
 use crate::names::InstanceId;
 use crate::specs::DesiredApp;
+use crate::status::ROLLED_BACK;
 use crate::telemetry::Event;
 
 impl Lifecycle {
@@ -26,7 +27,7 @@ impl Lifecycle {
             AppEvent::Done { effect, outcome } => self.done(effect, outcome, now, out),
             AppEvent::Exited { instance, exit } => self.exited(&instance, &exit, now, out),
             AppEvent::Lost { instance } => self.lost(&instance),
-            AppEvent::Checked { instance, by, report } => self.checked(&instance, &by, report, now),
+            AppEvent::Checked { instance, by, report } => self.checked(&instance, &by, report, now, out),
             // The time that has come is looked at in every step.
             AppEvent::Woke => {}
         }
@@ -78,6 +79,14 @@ impl Lifecycle {
             if let Some(live) = &mut self.live {
                 live.is_stranger = false;
             }
+        }
+        if self
+            .memory
+            .last_error
+            .as_ref()
+            .is_some_and(|error| error.code == ROLLED_BACK)
+        {
+            self.memory().last_error = self.rolled_back_error();
         }
         // The same digest may stand elsewhere in the repository now: `why` names file and line.
         let is_moved = |applied: &&Arc<DesiredApp>| {
@@ -271,6 +280,7 @@ impl Lifecycle {
 
     /// What is due by now. In every step: an event that comes at the same moment must not make a time be missed.
     pub(super) fn catch_up(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.catch_up_with_trial(now, out);
         match self.phase {
             Phase::Looking {
                 wait: LookWait::Again { at_ms },

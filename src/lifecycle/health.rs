@@ -69,6 +69,7 @@ impl Lifecycle {
         by: &AppSpec,
         report: Arc<HealthReport>,
         now: Now,
+        out: &mut Vec<Effect>,
     ) {
         if self
             .health_spec()
@@ -86,13 +87,13 @@ impl Lifecycle {
         }
         live.health = health;
         match health {
-            HealthState::Healthy => self.is_well(now.at_ms),
+            HealthState::Healthy => self.is_well(now.at_ms, now, out),
             HealthState::Unhealthy => self.is_ill(&report, now),
             HealthState::Unknown => {}
         }
     }
 
-    fn is_well(&mut self, since_ms: u64) {
+    fn is_well(&mut self, since_ms: u64, now: Now, out: &mut Vec<Effect>) {
         let has_checks = self.health_spec().is_some();
         let Some(live) = &mut self.live else { return };
         live.health = HealthState::Healthy;
@@ -104,7 +105,10 @@ impl Lifecycle {
         // What is wrong with a change that is tried again, or was given up, is not over.
         let is_over = self.change_at_ms.is_none() && self.memory.failed.is_none();
         if is_over && self.memory.last_error.is_some() {
-            self.memory().last_error = None;
+            self.memory().last_error = self.rolled_back_error();
+        }
+        if self.live.as_ref().is_some_and(|live| !live.is_stranger) {
+            self.is_proven_now(now, out);
         }
     }
 
@@ -122,7 +126,9 @@ impl Lifecycle {
             self.end_streak_after(now.at_ms.saturating_sub(since_ms), &policy);
         }
         // Never restarted is never restarted: it runs on as it is, and everybody sees how.
-        if policy.kind != RestartType::Temporary && self.phase == Phase::Running {
+        // What is on trial has its whole time to come up.
+        let may_restart = policy.kind != RestartType::Temporary && !self.is_on_trial();
+        if may_restart && self.phase == Phase::Running {
             self.memory().unhealthy = self.live.as_ref().map(|live| live.found.id.clone());
         }
     }
@@ -147,9 +153,9 @@ impl Lifecycle {
     }
 
     /// What has run long enough and is checked by nobody is well.
-    pub(super) fn grow_healthy(&mut self, now: Now) {
+    pub(super) fn grow_healthy(&mut self, now: Now, out: &mut Vec<Effect>) {
         if let Some(at_ms) = self.proven_at_ms().filter(|at_ms| *at_ms <= now.at_ms) {
-            self.is_well(at_ms);
+            self.is_well(at_ms, now, out);
         }
     }
 

@@ -78,6 +78,7 @@ impl Lifecycle {
             live.health = HealthState::Healthy;
             live.healthy_since_ms = Some(now.at_ms);
         }
+        self.resume_trial(now);
     }
 
     fn is_alive(&mut self, found: Found, is_stranger: bool, now: Now) {
@@ -192,8 +193,10 @@ impl Lifecycle {
         if self.memory.failed.as_ref() == Some(&app.digest) {
             self.memory().failed = None;
         }
-        self.close_change(&app, None, now, out);
-        self.adopt_spec(app);
+        self.adopt_spec(Arc::clone(&app));
+        if !self.begin_trial(&app, now, out) {
+            self.close_change(&app, None, now, out);
+        }
     }
 
     /// Nothing runs: the start of `app` came to nothing.
@@ -208,6 +211,9 @@ impl Lifecycle {
         if !trouble.is_counted {
             let at_ms = now.at_ms + self.setback_ms(now.jitter);
             self.memory().start_at_ms = Some(at_ms);
+            return;
+        }
+        if self.gives_way(app, &could_not_start(trouble), now, out) {
             return;
         }
         let policy = app.spec.restart.policy();
@@ -236,6 +242,7 @@ impl Lifecycle {
                 let delay = delay.max(Duration::from_millis(FAILED_START_DELAY_MS_MIN));
                 self.change_at_ms = Some(now.at_ms + millis(delay));
             }
+            Spent::Exceeded if self.gives_way(app, &could_not_start(trouble), now, out) => {}
             Spent::Exceeded => self.give_up(app, &trouble.message, out),
         }
     }
@@ -295,6 +302,10 @@ impl Lifecycle {
             RestartType::Temporary => false,
         };
         let reason = exit.to_string();
+        let is_failure = is_restarted || !exit.is_normal();
+        if is_failure && self.gives_way(&app, &format!("ended with {reason}"), now, out) {
+            return;
+        }
         if is_restarted {
             self.end_streak_after(was_healthy_ms, &policy);
             self.note_error("osier::app::exited", &reason, now);
@@ -303,6 +314,7 @@ impl Lifecycle {
             let memory = self.memory();
             memory.finished = Some(app.digest.clone());
             memory.last_error = None;
+            self.is_proven_now(now, out);
         } else {
             self.note_error("osier::app::exited", &reason, now);
             self.give_up(&app, &reason, out);
@@ -394,6 +406,10 @@ impl Lifecycle {
         self.setbacks = (self.setbacks + 1).min(u32::BITS);
         millis(jitter.applied_to(Duration::from_millis(doubled.min(SETBACK_DELAY_MS_MAX))))
     }
+}
+
+fn could_not_start(trouble: &Trouble) -> String {
+    format!("could not be started: {}", trouble.message)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
+use super::trial::{BadVersion, GoodVersion, Trial};
 use crate::names::{AppName, CommitId, InstanceId, SpecDigest};
 use crate::rpc::procedures::PastExit;
 use crate::specs::DesiredApp;
@@ -36,6 +37,14 @@ pub struct AppRecord {
     pub tried: Option<SpecDigest>,
     /// Stopped by hand, when this digest was asked for. Holds until `start` or another digest.
     pub stopped_by_hand: Option<SpecDigest>,
+    /// What is applied was well.
+    pub is_proven: bool,
+    /// Versions before it that were, newest first, at most [`super::trial::GOOD_MAX`].
+    pub good: VecDeque<GoodVersion>,
+    /// Digests that did not prove themselves, oldest first: none of them is tried again.
+    pub bad: VecDeque<BadVersion>,
+    /// What runs has yet to prove itself.
+    pub trial: Option<Trial>,
     /// It gave up on this digest.
     pub failed: Option<SpecDigest>,
     /// It ended and is done with this digest (transient and temporary apps).

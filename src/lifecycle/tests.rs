@@ -5,3 +5,4 @@ mod led;
 mod memory;
 mod model;
 mod tables;
+mod trial;

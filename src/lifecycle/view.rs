@@ -27,7 +27,7 @@ impl Lifecycle {
     pub fn standing(&self) -> Standing {
         let is_done = self.phase == Phase::Stopped && self.memory.finished.is_some();
         let settled = match self.phase {
-            Phase::Running => self.fetching.is_none() && self.change_at_ms.is_none(),
+            Phase::Running => self.fetching.is_none() && self.change_at_ms.is_none() && !self.is_on_trial(),
             Phase::Pending | Phase::Stopped | Phase::Failed | Phase::Invalid | Phase::Gone => {
                 self.target.is_some() && self.fetching.is_none()
             }
@@ -51,7 +51,8 @@ impl Lifecycle {
 
     /// It gave up on what is to run, whether or not something older runs on.
     fn has_given_up(&self) -> bool {
-        self.phase == Phase::Failed || self.goal().is_some_and(|goal| self.has_failed(goal))
+        let has_failed = self.phase == Phase::Failed || self.goal().is_some_and(|goal| self.has_failed(goal));
+        has_failed || self.phase == Phase::Running && self.rolled_back().is_some()
     }
 
     /// When [`super::AppEvent::Woke`] is due next after `now_ms`, both in milliseconds since the epoch.
@@ -63,10 +64,10 @@ impl Lifecycle {
                 ..
             }
             | Phase::Stopping(StopWait::Again { at_ms } | StopWait::News { until_ms: at_ms }) => {
-                [Some(at_ms), None]
+                [Some(at_ms), None, None]
             }
-            Phase::Running => [self.proven_at_ms(), self.change_at_ms],
-            Phase::Backoff => [self.memory.start_at_ms, self.change_at_ms],
+            Phase::Running => [self.proven_at_ms(), self.change_at_ms, self.trial_ends_at_ms()],
+            Phase::Backoff => [self.memory.start_at_ms, self.change_at_ms, None],
             Phase::New
             | Phase::Looking {
                 wait: LookWait::Outcome(_),
@@ -81,7 +82,7 @@ impl Lifecycle {
             | Phase::Stopped
             | Phase::Failed
             | Phase::Invalid
-            | Phase::Gone => [None, None],
+            | Phase::Gone => [None; 3],
         };
         times.into_iter().flatten().filter(|at_ms| *at_ms > now_ms).min()
     }
@@ -152,7 +153,7 @@ impl Lifecycle {
             Phase::Starting { .. } | Phase::Replacing { .. } | Phase::Stopping(_) | Phase::Fetching => {
                 SyncState::Reconciling
             }
-            Phase::Running if self.fetching.is_some() => SyncState::Reconciling,
+            Phase::Running if self.fetching.is_some() || self.is_on_trial() => SyncState::Reconciling,
             // As asked by hand, which is not as git asks.
             _ if is_in_force && target.manual => SyncState::Suspended,
             _ if is_in_force => SyncState::Synced,
@@ -176,7 +177,7 @@ impl Lifecycle {
         is_looked_for && self.live.is_none() && self.memory.instance.is_some()
     }
 
-    fn is_applied(&self, app: &DesiredApp) -> bool {
+    pub(super) fn is_applied(&self, app: &DesiredApp) -> bool {
         self.memory
             .applied
             .as_ref()

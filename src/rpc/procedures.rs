@@ -53,6 +53,8 @@ procedures! {
     Upgrade = "bc_gitops.upgrade": UpgradeRequest => ActionReply;
     /// Removes an app by hand, beside git.
     Remove = "bc_gitops.remove": RemoveRequest => ActionReply;
+    /// Brings a version back that was good before, until a commit touches the app.
+    Rollback = "bc_gitops.rollback": RollbackRequest => ActionReply;
     /// Restarts, stops or starts apps by hand.
     Operate = "bc_gitops.operate": OperateRequest => Vec<ActionReply>;
     /// Stops or resumes applying git.
@@ -251,6 +253,17 @@ pub struct RemoveRequest {
     pub app: String,
     /// As in [`DeployRequest`].
     pub hold_ms: Option<u64>,
+}
+
+/// See [`Rollback`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    /// Which app.
+    pub app: String,
+    /// To which version; none: the last one that was good before.
+    pub to: Option<Version>,
+    /// For the audit.
+    pub reason: Option<String>,
 }
 
 /// See [`Operate`].

@@ -19,7 +19,7 @@ pub(crate) use artefact::is_sha256;
 pub use artefact::{ConfigFile, Reload, Secret, Sha256, Source};
 pub use policies::{
     Backoff, Health, HealthKind, HealthPolicy, Restart, RestartPolicy, RestartType, Stop, StopPolicy,
-    Upgrade, UpgradeFailure, UpgradeStrategy,
+    Upgrade, UpgradeFailure, UpgradePolicy, UpgradeStrategy,
 };
 pub use release::Packing;
 

@@ -98,8 +98,8 @@ pub struct Capabilities {
     pub config_files: bool,
     /// `sockets` are held.
     pub sockets: bool,
-    /// `upgrade` with handover, health timeout or rollback.
-    pub upgrade: bool,
+    /// `upgrade.strategy: handover`.
+    pub handover: bool,
     /// `rollout` orders the fleet.
     pub rollout: bool,
     /// `isolation: container`.
@@ -118,7 +118,7 @@ impl Capabilities {
         secrets: false,
         config_files: false,
         sockets: false,
-        upgrade: false,
+        handover: false,
         rollout: false,
         container: false,
         wasm: false,
@@ -132,7 +132,7 @@ impl Capabilities {
         secrets: true,
         config_files: true,
         sockets: true,
-        upgrade: true,
+        handover: true,
         rollout: true,
         container: true,
         wasm: true,

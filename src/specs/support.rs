@@ -55,21 +55,10 @@ pub fn unsupported(spec: &AppSpec, capabilities: &Capabilities) -> Vec<Unsupport
         "rollout",
         plain("rollout"),
     );
-    let upgrade = &spec.upgrade;
     lack(
-        upgrade.strategy == Some(UpgradeStrategy::Handover) && !capabilities.upgrade,
+        spec.upgrade.strategy == Some(UpgradeStrategy::Handover) && !capabilities.handover,
         "upgrade.strategy",
         "upgrade strategy `handover`".to_owned(),
-    );
-    lack(
-        upgrade.health_timeout.is_some() && !capabilities.upgrade,
-        "upgrade.health_timeout",
-        plain("upgrade.health_timeout"),
-    );
-    lack(
-        upgrade.on_failure.is_some() && !capabilities.upgrade,
-        "upgrade.on_failure",
-        plain("upgrade.on_failure"),
     );
     let isolation = spec.isolation();
     let isolation_lacks = match isolation {

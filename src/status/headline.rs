@@ -50,6 +50,7 @@ struct Tally<'a> {
     bad_spec: Vec<&'a str>,
     unhealthy: Vec<&'a str>,
     backoff: Vec<&'a str>,
+    held_back: Vec<&'a str>,
     pending: Vec<&'a str>,
     suspended: Vec<&'a str>,
     by_hand: Vec<&'a str>,
@@ -112,6 +113,7 @@ impl<'a> Tally<'a> {
             _ if app.sync == SyncState::Suspended && app.manual => self.by_hand.push(name),
             _ if app.sync == SyncState::Suspended => self.suspended.push(name),
             RunState::Running if app.health == HealthState::Unhealthy => self.unhealthy.push(name),
+            RunState::Running if app.is_kept_from_upgrade() => self.held_back.push(name),
             RunState::Running | RunState::Stopped if app.sync == SyncState::Synced => {}
             RunState::Pending
             | RunState::Waiting
@@ -131,6 +133,7 @@ impl<'a> Tally<'a> {
             &mut self.bad_spec,
             &mut self.unhealthy,
             &mut self.backoff,
+            &mut self.held_back,
             &mut self.pending,
             &mut self.suspended,
             &mut self.by_hand,
@@ -148,6 +151,7 @@ impl<'a> Tally<'a> {
         causes.extend(named("with a mistake in the spec", &self.bad_spec));
         causes.extend(named("unhealthy", &self.unhealthy));
         causes.extend(named("in back-off", &self.backoff));
+        causes.extend(named("whose new version did not come up", &self.held_back));
         causes.extend(around.stray_mistake.map(str::to_owned));
         let blocked = around.blocked;
         causes.extend(blocked.map(|blocked| format!("{} {}", blocked.commit.short(), blocked.why())));

@@ -11,6 +11,8 @@ pub enum Until {
     At(u64),
     /// At the next reconcile (the original's way with manual changes).
     NextReconcile,
+    /// When a commit touches the app.
+    Touched,
 }
 
 /// Why git is not applied to an app.

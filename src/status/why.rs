@@ -10,7 +10,7 @@ use crate::status::hold::{Hold, Until};
 use crate::status::origin::Origin;
 use crate::status::time::span;
 use crate::status::unfollowed::Unfollowed;
-use crate::status::{AppState, HealthState, KeeperTrouble, RunState, SyncState};
+use crate::status::{AppState, HealthState, KeeperTrouble, ROLLED_BACK, RunState, SyncState};
 
 /// What the paragraph is made from.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +141,12 @@ impl WhyFacts<'_> {
         }
     }
 
+    /// The last good version stands in for what is asked for.
+    fn is_rolled_back(&self) -> bool {
+        let error = self.state.last_error.as_ref();
+        error.is_some_and(|error| error.code == ROLLED_BACK)
+    }
+
     fn is_removed(&self) -> bool {
         matches!(self.hold, Some(Hold::Removed(_)))
     }
@@ -238,6 +244,9 @@ impl WhyFacts<'_> {
             .as_ref()
             .filter(|_| self.state.sync != SyncState::Error);
         match error {
+            Some(error) if is_another && self.is_rolled_back() => {
+                format!(" It was taken back: {}.", unstopped(&error.message))
+            }
             Some(error) if is_another => {
                 format!(
                     " What is asked for could not be brought about: {}.",
@@ -377,6 +386,7 @@ impl WhyFacts<'_> {
                     "Next: tried again in {}.",
                     span(at_ms.saturating_sub(self.now_ms))
                 ),
+                None if self.is_rolled_back() => "Next: another commit that touches it.".to_owned(),
                 None if self.state.last_error.is_some() => format!(
                     "Next: a commit that touches it, or `osier restart {app}`. Nothing more happens by itself."
                 ),
@@ -428,6 +438,7 @@ impl WhyFacts<'_> {
                 "for another {}, or until `osier resume{what}`",
                 span(at_ms.saturating_sub(self.now_ms))
             ),
+            Until::Touched => format!("until a commit touches it, or `osier resume{what}`"),
             Until::Revoked | Until::NextReconcile => format!("until `osier resume{what}`"),
         }
     }

@@ -11,7 +11,7 @@ use super::{AppMsg, SteadyClock};
 use crate::actors::board::Board;
 use crate::actors::mailbox::Mailbox;
 use crate::lifecycle::{AppRecord, AppRecords, Target};
-use crate::names::{AppName, NodeName};
+use crate::names::{AppName, ArtefactId, NodeName};
 use crate::probe::custom::HealthChecks;
 use crate::runtime::{DynRuntime, Runtimes, Usage};
 use crate::source::Artefacts;
@@ -69,6 +69,8 @@ pub struct AppReport {
     pub target: Option<Arc<Target>>,
     /// What runs, or ran last.
     pub applied: Option<Arc<DesiredApp>>,
+    /// Artefacts that a rollback would need.
+    pub kept: Vec<ArtefactId>,
     /// Its published state.
     pub state: Arc<AppState>,
     /// Nothing is left to do for this target: it runs as asked, or is stopped, failed or invalid for good.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actors::node_board::Held;
 use crate::lifecycle::{Target, Want};
-use crate::names::{AppName, ArtefactId, CommitId};
+use crate::names::{AppName, ArtefactId, CommitId, SpecDigest};
 use crate::plan::{Action, Current, CurrentApp, Diff, Plan, PruneLimits, PruneRefusal, plan, stop_order};
 use crate::specs::desired::CommitFacts;
 use crate::specs::{Desired, DesiredApp, SpecError};
@@ -46,6 +46,8 @@ pub(crate) struct Accepted {
 pub(crate) struct Standing {
     /// What runs or last ran.
     pub applied: Option<Arc<DesiredApp>>,
+    /// Artefacts that a rollback would need.
+    pub kept: Vec<ArtefactId>,
     /// Nothing is left to do for its target.
     pub settled: bool,
     /// Its dependants may start.
@@ -59,9 +61,10 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// The artefact that is in use.
-    pub fn artefact(&self) -> Option<ArtefactId> {
-        self.applied.as_ref()?.artefact_id()
+    /// The artefacts that are in use, or would be after a rollback.
+    pub fn artefacts(&self) -> impl Iterator<Item = ArtefactId> {
+        let applied = self.applied.as_ref().and_then(|app| app.artefact_id());
+        self.kept.iter().cloned().chain(applied)
     }
 }
 
@@ -92,6 +95,9 @@ pub(crate) struct ByHand {
     /// Who did it.
     #[serde(default)]
     pub by: Option<String>,
+    /// What git asked for then; none: it did not ask for the app.
+    #[serde(default)]
+    pub against: Option<SpecDigest>,
 }
 
 /// What follows from a ledger.
@@ -110,7 +116,7 @@ impl OperatorWords {
     /// Tells whether anything was forgotten.
     pub fn expire(&mut self, now_ms: u64, is_reconcile: bool) -> bool {
         let holds = |until: &Until| match until {
-            Until::Revoked => true,
+            Until::Revoked | Until::Touched => true,
             Until::At(end_ms) => now_ms < *end_ms,
             Until::NextReconcile => !is_reconcile,
         };
@@ -197,7 +203,7 @@ impl Ledger {
 
     /// The artefacts that something wants or runs.
     pub fn artefacts(&self) -> BTreeSet<ArtefactId> {
-        let applied = self.standings.values().filter_map(Standing::artefact);
+        let applied = self.standings.values().flat_map(Standing::artefacts);
         let desired = self
             .desired
             .iter()
@@ -225,6 +231,12 @@ impl Ledger {
                 self.touched.insert(name.clone(), accepted.facts.id.clone());
             }
         }
+        self.words.by_hand.retain(|name, change| {
+            let asked = accepted.desired.apps.get(name).map(|app| &app.digest);
+            // A mistake in its spec is no other word about it.
+            let is_known = !accepted.desired.invalid.contains_key(name);
+            !(change.until == Until::Touched && is_known && asked != change.against.as_ref())
+        });
         self.desired = Some(accepted);
     }
 

@@ -39,6 +39,8 @@ pub(crate) enum ManualOrder {
     },
     /// Take it off the node.
     Remove { app: AppName },
+    /// Run a version that was good before.
+    Pin(Box<DesiredApp>),
 }
 
 /// What an order did.
@@ -127,6 +129,7 @@ fn by_hand(
             check_dependencies(&app, ledger)?;
             (app.spec.name.clone(), Some(*app))
         }
+        ManualOrder::Pin(app) => (app.spec.name.clone(), Some(*app)),
         ManualOrder::Remove { app } => {
             known(&app, ledger)?;
             (app, None)
@@ -142,10 +145,15 @@ fn by_hand(
             (app, Some(upgraded))
         }
     };
-    ledger
-        .words
-        .by_hand
-        .insert(name.clone(), ByHand { app, until, by });
+    let accepted = ledger.desired.as_ref();
+    let against = accepted.and_then(|accepted| accepted.desired.apps.get(&name));
+    let change = ByHand {
+        app,
+        until,
+        by,
+        against: against.map(|app| app.digest.clone()),
+    };
+    ledger.words.by_hand.insert(name.clone(), change);
     Ok(OrderReply { apps: vec![name] })
 }
 

@@ -18,7 +18,7 @@ use crate::actors::mailbox::Mailbox;
 use crate::actors::node_board::{NodeBoard, Refused, SpecsFacts};
 use crate::clock::{now_ms, rfc3339};
 use crate::lifecycle::Target;
-use crate::names::{AppName, CommitId};
+use crate::names::{AppName, ArtefactId, CommitId};
 use crate::plan::Plan;
 use crate::source::store::ArtefactStore;
 use crate::specs::desired::CommitFacts;
@@ -114,6 +114,7 @@ impl Passes {
             }
             let standing = Standing {
                 applied: record.applied.clone(),
+                kept: record.artefacts_kept(),
                 ..Standing::default()
             };
             let ledger = self.ledger.change();
@@ -278,7 +279,12 @@ impl Passes {
             };
         });
         let is_first = self.ledger.desired.is_none();
+        let words = self.ledger.words.clone();
         self.ledger.change().accept(accepted);
+        if self.ledger.words != words {
+            self.services.memory.save_words(&self.ledger.words);
+            self.set_alarm();
+        }
         if is_first {
             // What a daemon before this one left.
             self.sweep_artefacts();
@@ -387,6 +393,7 @@ impl Passes {
         }
         let standing = Standing {
             applied: report.applied,
+            kept: report.kept,
             settled: report.settled,
             satisfied: report.satisfied,
             runs: report.state.status == RunState::Running,
@@ -394,10 +401,8 @@ impl Passes {
             backs_off: backs_off(&report.state),
         };
         let before = self.ledger.standings.get(&name);
-        let left = before
-            .and_then(Standing::artefact)
-            .filter(|left| Some(left) != standing.artefact().as_ref());
-        let has_left = left.is_some();
+        let is_left = |artefact: ArtefactId| standing.artefacts().all(|kept| kept != artefact);
+        let has_left = before.is_some_and(|before| before.artefacts().any(is_left));
         if self.ledger.note(name, standing) || self.waiting.is_anybody_there() {
             self.make_pass_due();
         }
@@ -431,7 +436,7 @@ impl Passes {
         self.services.apps.end(name).await;
         self.services.board.forget_app(name);
         (self.services.has_left)();
-        if standing.is_some_and(|standing| standing.artefact().is_some()) {
+        if standing.is_some_and(|standing| standing.artefacts().next().is_some()) {
             self.sweep_artefacts();
         }
     }

@@ -269,6 +269,7 @@ async fn the_late_news_that_an_app_is_gone_does_not_leave_it_without_an_actor() 
     actor.actor().stop(None);
     actor.actor().wait(None).await.unwrap();
     let report = AppReport {
+        kept: Vec::new(),
         app: name("web"),
         target: Some(Arc::new(Target::new(Want::Gone))),
         applied: None,

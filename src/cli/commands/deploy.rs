@@ -13,7 +13,8 @@ use super::reconcile::draw_action;
 use crate::names::Version;
 use crate::rpc::Procedure;
 use crate::rpc::procedures::{
-    ActionReply, Deploy, DeployRequest, Remove, RemoveRequest, Upgrade, UpgradeRequest,
+    ActionReply, Deploy, DeployRequest, Remove, RemoveRequest, Rollback, RollbackRequest, Upgrade,
+    UpgradeRequest,
 };
 use crate::specs::NodeFacts;
 use crate::specs::app_file::read_app;
@@ -84,6 +85,29 @@ pub(crate) struct RemoveArgs {
     hold: Option<Duration>,
 }
 
+/// Bring a version back that was good before, until a commit touches the app.
+///
+/// Without `--to` it is the last one that was healthy before the one that runs. Git still asks for what it asks for:
+/// `osier show` says what, and `osier resume APP` goes back to that.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  osier rollback web
+  osier rollback web --to 1.4.1")]
+pub(crate) struct RollbackArgs {
+    /// The app.
+    #[arg(value_parser = app_name)]
+    app: String,
+
+    /// To this version; it must have been healthy here.
+    #[arg(long, value_name = "VERSION", value_parser = str::parse::<Version>)]
+    to: Option<Version>,
+
+    /// Why, for the audit trail.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
 /// Runs `deploy`.
 pub(crate) async fn deploy(context: &mut Context, args: DeployArgs) -> Outcome {
     let request = DeployRequest {
@@ -116,6 +140,16 @@ pub(crate) async fn remove(context: &mut Context, args: RemoveArgs) -> Outcome {
         hold_ms: millis(args.hold),
     };
     act::<Remove>(context, Some(&args.app), &request).await
+}
+
+/// Runs `rollback`.
+pub(crate) async fn rollback(context: &mut Context, args: RollbackArgs) -> Outcome {
+    let request = RollbackRequest {
+        app: args.app.clone(),
+        to: args.to,
+        reason: args.reason,
+    };
+    act::<Rollback>(context, Some(&args.app), &request).await
 }
 
 async fn act<P: Procedure<Reply = ActionReply>>(

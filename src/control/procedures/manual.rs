@@ -8,8 +8,8 @@ use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, Reconc
 use crate::clock::now_ms;
 use crate::names::{AppName, shown};
 use crate::rpc::procedures::{
-    ActionReply, DeployRequest, OperateRequest, Operation, RemoveRequest, SuspendReply, SuspendRequest,
-    UpgradeRequest,
+    ActionReply, DeployRequest, OperateRequest, Operation, RemoveRequest, RollbackRequest, SuspendReply,
+    SuspendRequest, UpgradeRequest,
 };
 use crate::rpc::{RpcError, RpcErrorCode};
 use crate::specs::app_file::read_app;
@@ -35,13 +35,13 @@ async fn by_hand(
     node: &NodeContext,
     verb: &str,
     change: ManualOrder,
-    (hold_ms, by): (Option<u64>, String),
+    (until, by): (Until, String),
 ) -> Result<ActionReply, RpcError> {
     let reply = order(
         node,
         Order::Manual {
             change,
-            until: until(hold_ms),
+            until,
             by: Some(by),
         },
     )
@@ -89,7 +89,7 @@ pub(crate) async fn deploy(
         node,
         "deploy",
         ManualOrder::Deploy(Box::new(app)),
-        (request.hold_ms, by),
+        (until(request.hold_ms), by),
     )
     .await
 }
@@ -119,7 +119,42 @@ pub(crate) async fn upgrade(
         version: request.version,
         sha256: request.sha256,
     };
-    by_hand(node, "upgrade", change, (request.hold_ms, by)).await
+    by_hand(node, "upgrade", change, (until(request.hold_ms), by)).await
+}
+
+/// Brings a version back that was good before.
+pub(crate) async fn rollback(
+    node: &Arc<NodeContext>,
+    by: String,
+    request: RollbackRequest,
+) -> Result<ActionReply, RpcError> {
+    let name = node.app(&request.app)?;
+    let posted = node.board.posted(&name).ok_or_else(|| unavailable("app"))?;
+    let good = &posted.record.good;
+    let is_meant = |app: &&Arc<DesiredApp>| match &request.to {
+        Some(version) => app.spec.version == *version,
+        None => true,
+    };
+    let found = good.iter().map(|good| &good.app).find(is_meant);
+    let Some(app) = found else {
+        let known: Vec<_> = good
+            .iter()
+            .map(|good| good.app.spec.version.to_string())
+            .collect();
+        let why = match &request.to {
+            Some(version) => {
+                format!("{name} was not healthy as {version} before, as far as this node remembers")
+            }
+            None => format!("no version of {name} before this one was healthy here"),
+        };
+        let help = match known.is_empty() {
+            true => "the first version that is replaced by another one can be gone back to".to_owned(),
+            false => format!("it can go back to {}", known.join(", ")),
+        };
+        return Err(RpcError::new(RpcErrorCode::Refused, why).help(help));
+    };
+    let change = ManualOrder::Pin(Box::new(DesiredApp::clone(app)));
+    by_hand(node, "rollback", change, (Until::Touched, by)).await
 }
 
 /// Takes an app off the node by hand.
@@ -129,7 +164,13 @@ pub(crate) async fn remove(
     request: RemoveRequest,
 ) -> Result<ActionReply, RpcError> {
     let app = node.app(&request.app)?;
-    by_hand(node, "remove", ManualOrder::Remove { app }, (request.hold_ms, by)).await
+    by_hand(
+        node,
+        "remove",
+        ManualOrder::Remove { app },
+        (until(request.hold_ms), by),
+    )
+    .await
 }
 
 /// Restarts, stops or starts one app or all, at the same time, and waits for each.

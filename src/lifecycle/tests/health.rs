@@ -10,11 +10,11 @@ use crate::status::time::rfc3339;
 use crate::status::{HealthState, RunState};
 use crate::telemetry::Event;
 
-fn health(text: &str) -> Option<Health> {
+pub(super) fn health(text: &str) -> Option<Health> {
     Some(serde_json::from_str(text).unwrap())
 }
 
-fn checked_app(change: impl FnOnce(&mut AppSpec)) -> Arc<DesiredApp> {
+pub(super) fn checked_app(change: impl FnOnce(&mut AppSpec)) -> Arc<DesiredApp> {
     app(|spec| {
         spec.health = health("{}");
         change(spec);
@@ -22,12 +22,12 @@ fn checked_app(change: impl FnOnce(&mut AppSpec)) -> Arc<DesiredApp> {
 }
 
 impl Led {
-    fn find(&mut self, health: HealthState, failures: u32) {
+    pub(super) fn find(&mut self, health: HealthState, failures: u32) {
         let watched = self.life.watched().expect("checks are asked for");
         self.find_of(&watched, health, failures);
     }
 
-    fn find_of(&mut self, watched: &Watched, health: HealthState, failures: u32) {
+    pub(super) fn find_of(&mut self, watched: &Watched, health: HealthState, failures: u32) {
         let failure = HealthFailure {
             at: rfc3339(self.now_ms),
             reason: "http 503 from http://127.0.0.1:8080/".to_owned(),
@@ -44,14 +44,14 @@ impl Led {
         });
     }
 
-    fn started(app: &Arc<DesiredApp>) -> Self {
+    pub(super) fn started(app: &Arc<DesiredApp>) -> Self {
         let mut led = Self::new();
         led.hand(Target::run(Arc::clone(app), None));
         led.starts();
         led
     }
 
-    fn emitted(&self, is_so: impl Fn(&Event) -> bool) -> bool {
+    pub(super) fn emitted(&self, is_so: impl Fn(&Event) -> bool) -> bool {
         self.out
             .iter()
             .any(|effect| matches!(effect, Effect::Emit(event) if is_so(event)))

@@ -14,6 +14,15 @@ fn slow() -> Arc<DesiredApp> {
     app(|spec| spec.restart.backoff.initial = Some(Span::from_secs(60)))
 }
 
+/// Another version of it, which is not taken back if it does not come up.
+fn halting() -> Arc<DesiredApp> {
+    app(|spec| {
+        spec.version = "2".parse().unwrap();
+        spec.restart.backoff.initial = Some(Span::from_secs(60));
+        spec.upgrade.on_failure = Some(crate::specs::app_spec::UpgradeFailure::Halt);
+    })
+}
+
 fn is_starting(led: &Led) -> bool {
     matches!(led.work(), Some(Effect::Start { .. }))
 }
@@ -38,7 +47,7 @@ fn a_restart_counts_when_it_is_carried_out_and_not_when_a_person_or_a_commit_com
             led.ask(Operation::Stop);
             led.ask(Operation::Start);
         },
-        |led| led.hand(Target::run(version("2"), None)),
+        |led| led.hand(Target::run(halting(), None)),
         |led| led.hand(Target::run(slow(), None)),
     ];
     for begin in begin {
@@ -193,7 +202,10 @@ fn what_is_wrong_with_a_change_is_not_over_because_the_old_instance_is_well() {
         led.wait(at_ms.map_or(180_000, |at_ms| at_ms - led.now_ms));
     }
     assert_eq!(tries, 6, "one try and the five restarts of the default budget");
-    assert_eq!(led.state().last_error.unwrap().message, "cannot execute");
+    assert_eq!(
+        led.state().last_error.unwrap().message,
+        "2 could not be started: cannot execute; back to 1"
+    );
 }
 
 #[test]

@@ -86,8 +86,6 @@ struct World {
     asked: u64,
     unanswered: BTreeSet<OperatorId>,
     open_action: bool,
-    replaces_stranger: bool,
-    applied_before: Option<SpecDigest>,
     /// Instances that have run from a temporary app's digest since it was last asked for anew.
     temporary_runs: u32,
     /// For who has to read a failure.
@@ -108,8 +106,6 @@ impl World {
             asked: 0,
             unanswered: BTreeSet::new(),
             open_action: false,
-            replaces_stranger: false,
-            applied_before: None,
             temporary_runs: 0,
             trace: Vec::new(),
         };
@@ -120,7 +116,6 @@ impl World {
     fn step(&mut self, event: AppEvent) {
         self.trace.push((self.now_ms, Seen::Event(event.clone())));
         let was_gone = self.life.standing().gone;
-        self.applied_before = applied_digest(&self.life);
         let now = Now {
             at_ms: self.now_ms,
             jitter: Jitter::NONE,
@@ -155,14 +150,18 @@ impl World {
             Effect::Fetch { .. } => self.fetch = Some(effect),
             Effect::Emit(Event::AppRestart { .. }) => self.restarts.push(self.now_ms),
             Effect::Emit(Event::ActionStart { .. }) => {
-                self.replaces_stranger = self.life.live.as_ref().is_some_and(|live| live.is_stranger);
                 assert!(!self.open_action, "an action began within another");
                 self.open_action = true;
             }
-            Effect::Emit(Event::ActionStop { action, error, .. }) => {
+            Effect::Emit(Event::ActionStop {
+                action,
+                error,
+                digest,
+                ..
+            }) => {
                 assert!(self.open_action, "an action ended that never began");
                 self.open_action = false;
-                let is_done = self.replaces_stranger || self.applied_before != applied_digest(&self.life);
+                let is_done = *digest == applied_digest(&self.life);
                 let is_removal = *action == ActionKind::Remove;
                 assert!(
                     error.is_some() || is_removal || is_done,
@@ -407,7 +406,8 @@ impl World {
         }
         self.fetch = None;
         self.unanswered.clear();
-        self.open_action = false;
+        // One that brought something on trial ends with the trial, under whatever daemon.
+        self.open_action = self.saved.trial.is_some();
         if self.life.standing().gone {
             return;
         }

@@ -341,6 +341,7 @@ fn an_artefact_is_fetched_before_anything_is_stopped() {
     led.starts();
     led.starts();
     assert_eq!(led.state().digest.unwrap(), with_files.digest);
+    led.wait(1_000);
     assert_eq!(led.state().sync, SyncState::Synced);
 }
 

@@ -250,7 +250,30 @@ pub struct Upgrade {
     pub on_failure: Option<UpgradeFailure>,
 }
 
+/// What an [`Upgrade`] amounts to with its defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpgradePolicy {
+    /// How a new version takes over.
+    pub strategy: UpgradeStrategy,
+    /// How long it has to become healthy.
+    pub health_timeout: Duration,
+    /// What happens if it does not.
+    pub on_failure: UpgradeFailure,
+}
+
 impl Upgrade {
+    /// With the defaults in place of what is not said (SPEC_FORMAT).
+    #[must_use]
+    pub fn policy(&self) -> UpgradePolicy {
+        UpgradePolicy {
+            strategy: self.strategy.unwrap_or(UpgradeStrategy::Restart),
+            health_timeout: self
+                .health_timeout
+                .map_or(Duration::from_secs(60), Duration::from),
+            on_failure: self.on_failure.unwrap_or(UpgradeFailure::Rollback),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -202,6 +202,7 @@ fn what_was_changed_by_hand_wins_over_git_until_it_runs_out() {
         app: Some(by_hand.as_ref().clone()),
         until: Until::At(1_000),
         by: None,
+        against: None,
     };
     ledger.words.by_hand.insert(name("web"), hold);
     let decision = ledger.decide();
@@ -224,6 +225,7 @@ fn a_change_by_hand_without_a_time_lasts_until_the_next_reconcile() {
             app: None,
             until: Until::NextReconcile,
             by: None,
+            against: None,
         },
     );
     assert!(!words.expire(u64::MAX, false));
@@ -240,6 +242,7 @@ fn before_git_was_read_everything_stays_and_operators_are_heard() {
             app: Some(app("tool", "1", &[]).as_ref().clone()),
             until: Until::Revoked,
             by: None,
+            against: None,
         },
     );
     let decision = ledger.decide();
@@ -278,10 +281,15 @@ fn a_diff_shows_how_the_next_reconcile_undoes_what_was_done_by_hand_and_not_held
         let changes = [("web", Some(&by_hand)), ("extra", Some(&extra)), ("dep", None)];
         for (text, to_run) in changes {
             let app = to_run.map(|app| app.as_ref().clone());
-            ledger
-                .words
-                .by_hand
-                .insert(name(text), ByHand { app, until, by: None });
+            ledger.words.by_hand.insert(
+                name(text),
+                ByHand {
+                    app,
+                    until,
+                    by: None,
+                    against: None,
+                },
+            );
         }
         assert!(ledger.decide().plan.is_empty(), "it holds until then");
         let accepted = ledger.desired.as_ref().unwrap();

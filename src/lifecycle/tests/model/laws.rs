@@ -48,10 +48,16 @@ impl World {
         if let (Want::Run(app), false, false, false) =
             (&target.want, target.suspended, is_waiting, is_at_rest)
         {
+            // What did not prove itself is not what runs: something does that had.
+            let is_bad = record.bad.iter().any(|bad| bad.digest == app.digest);
+            let applied = record.applied.as_ref().map(|app| &app.digest);
+            let runs = self.running.as_ref().map(|found| &found.digest);
             assert_eq!(
-                self.running.as_ref().map(|_| &app.digest),
-                record.applied.as_ref().map(|app| &app.digest)
+                (runs, applied != Some(&app.digest)),
+                (applied, is_bad),
+                "{at_rest}"
             );
+            assert!(record.trial.is_none(), "{at_rest}");
             assert!(self.life.standing().satisfied, "{at_rest}");
         }
         if record.stopped_by_hand.is_some() {
