@@ -78,6 +78,7 @@ fn plans() {
                 CurrentApp {
                     applied: Arc::clone(app),
                     is_held: false,
+                    is_removal_refused: false,
                 },
             )
         })

@@ -167,6 +167,8 @@ pub struct CurrentApp {
     pub applied: Arc<DesiredApp>,
     /// Git is not applied to it: suspended, or held by hand for a while.
     pub is_held: bool,
+    /// Its removal was refused as part of too many, and nobody has allowed it since.
+    pub is_removal_refused: bool,
 }
 
 /// The current apps by name.
@@ -224,10 +226,14 @@ pub const PRUNE_GUARD_MIN: usize = 3;
 #[must_use]
 pub fn plan(desired: &Desired, current: &Current, limits: PruneLimits) -> Plan {
     let removed = removals(desired, current);
+    // Those that are held would go as well if they were not: holding some lets no others go.
+    let leaving: Vec<&CurrentApp> = leaving(desired, current).map(|(_, app)| app).collect();
+    let is_refused = leaving.iter().any(|app| app.is_removal_refused) && !limits.is_accepted;
+    let is_allowed = removed.is_empty() || !is_refused && limits.allow(leaving.len(), current.len());
     let invalid = desired.invalid.values().map(Arc::clone).collect();
     let is_here = |name: &&AppName| current.contains_key(*name);
     let kept = desired.invalid.keys().filter(is_here).cloned().collect();
-    let (mut actions, held_back) = if limits.allow(removed.len(), current.len()) {
+    let (mut actions, held_back) = if is_allowed {
         (removed, None)
     } else {
         let apps = removed.iter().map(|action| action.app().clone()).collect();
@@ -247,14 +253,21 @@ pub fn plan(desired: &Desired, current: &Current, limits: PruneLimits) -> Plan {
     }
 }
 
-/// Apps that left, dependants first.
-fn removals(desired: &Desired, current: &Current) -> Vec<Action> {
-    let leaves = |(name, app): &(&AppName, &CurrentApp)| {
-        !app.is_held && !desired.apps.contains_key(*name) && !desired.invalid.contains_key(*name)
+/// Apps that git does not ask for any more.
+fn leaving<'a>(
+    desired: &'a Desired,
+    current: &'a Current,
+) -> impl Iterator<Item = (&'a AppName, &'a CurrentApp)> {
+    let leaves = |(name, _): &(&AppName, &CurrentApp)| {
+        !desired.apps.contains_key(*name) && !desired.invalid.contains_key(*name)
     };
-    let leaving: Vec<&Arc<DesiredApp>> = current
-        .iter()
-        .filter(leaves)
+    current.iter().filter(leaves)
+}
+
+/// Those of them that go, dependants first.
+fn removals(desired: &Desired, current: &Current) -> Vec<Action> {
+    let leaving: Vec<&Arc<DesiredApp>> = leaving(desired, current)
+        .filter(|(_, app)| !app.is_held)
         .map(|(_, app)| &app.applied)
         .collect();
     let nodes: Vec<Node<'_>> = leaving.iter().map(|app| node(app)).collect();

@@ -3,7 +3,7 @@
 //! One writer for each part (the repo watcher, the reconciler, the store); readers never wait for an actor. Nothing is
 //! decided by what stands here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -49,6 +49,8 @@ pub(crate) struct Held {
     pub changed: BTreeMap<AppName, Until>,
     /// To these that were removed by hand, though git may ask for them.
     pub removed: BTreeMap<AppName, Until>,
+    /// Their removal was refused as part of too many.
+    pub refused_prune: BTreeSet<AppName>,
 }
 
 impl Held {

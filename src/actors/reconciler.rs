@@ -35,6 +35,8 @@ use crate::specs::{Desired, SpecCache};
 pub(crate) enum ReconcilerMsg {
     /// This is the accepted commit; it may be the same as before. `is_manual`: an operator asked for this pass.
     Commit { facts: CommitFacts, is_manual: bool },
+    /// The repository was looked at in vain: what was accepted before is reconciled to.
+    LookedInVain,
     /// An app actor reports a transition, or that it has (re)started and needs its target.
     AppChanged(AppReport),
     /// Answer with what was done, when so much of it is done.
@@ -139,6 +141,7 @@ impl Actor for Reconciler {
         self.0.taken();
         match message {
             ReconcilerMsg::Commit { facts, is_manual } => passes.commit(facts, is_manual),
+            ReconcilerMsg::LookedInVain => passes.reconcile_accepted().await,
             ReconcilerMsg::Read {
                 facts,
                 is_manual,

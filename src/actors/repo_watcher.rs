@@ -34,6 +34,8 @@ pub(crate) struct WatcherServices {
     pub events: Arc<dyn EventSink>,
     /// Takes commits: those that are accepted, and those that may be.
     pub commits: Arc<dyn Fn(CommitFacts, bool) + Send + Sync>,
+    /// Told when a look brought none.
+    pub in_vain: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The node's clone of its specs repository, opened at first use and again after it could not be.
@@ -247,7 +249,11 @@ impl Watching {
         self.look = None;
         let answer = match looked.outcome {
             Ok(seen) => Ok(self.seen(seen, looked.duration_ms)),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => {
+                let why = self.failed(&error);
+                (self.services.in_vain)();
+                Err(why)
+            }
         };
         for reply in self.waiting.drain(..) {
             let _ = reply.send(answer.clone());

@@ -13,6 +13,7 @@ use super::commands::{
 };
 use super::look::ColorChoice;
 use super::screen::Format;
+use crate::specs::app_spec::is_sha256;
 use crate::specs::values::Span;
 
 /// GitOps for nodes without Kubernetes: keep this machine running exactly what git says.
@@ -130,6 +131,29 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Toy(toy::ToyArgs),
 }
+
+/// A sha256 as `sha256sum` prints it.
+pub(crate) fn sha256(text: &str) -> Result<String, String> {
+    if is_sha256(text) {
+        return Ok(text.to_owned());
+    }
+    Err("give the 64 lower-case hex digits that `sha256sum FILE` prints".to_owned())
+}
+
+/// A commit's id, or the first digits of it.
+pub(crate) fn commit_digits(text: &str) -> Result<String, String> {
+    let is_id =
+        (COMMIT_DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "give at least {COMMIT_DIGITS_MIN} hex digits of the commit's id"
+    ))
+}
+
+/// Fewer digits of a commit's id name too many.
+const COMMIT_DIGITS_MIN: usize = 7;
 
 /// The groups of the help: what a person wants to do, and the commands for it.
 const GROUPS: &[(&str, &[&str])] = &[

@@ -136,10 +136,16 @@ impl NodeContext {
     pub fn unfollowed(&self) -> Option<Unfollowed> {
         let source = self.node_board.source();
         let blocked = source.blocked.as_ref().map(Unfollowed::blocked);
-        let unreachable = || source.error.as_deref().map(Unfollowed::unreachable);
+        blocked.or_else(|| self.unusable())
+    }
+
+    /// A repository or a newer commit that cannot be used.
+    fn unusable(&self) -> Option<Unfollowed> {
+        let source = self.node_board.source();
+        let unreachable = source.error.as_deref().map(Unfollowed::unreachable);
         let refused = || self.node_board.specs().refused;
         let unreadable = || refused().map(|refused| Unfollowed::unreadable(&refused.facts, &refused.why));
-        blocked.or_else(unreachable).or_else(unreadable)
+        unreachable.or_else(unreadable)
     }
 
     /// The headline alone.
@@ -157,11 +163,11 @@ impl NodeContext {
                 .find(|mistake| mistake.app.is_none())
                 .map(ToString::to_string)
         });
-        let unfollowed = self.unfollowed();
+        let unfollowed = self.unusable();
         let surroundings = Surroundings {
             has_specs: specs.accepted.is_some(),
             has_reconciled: self.node_board.last_reconcile().is_some(),
-            unfollowed: unfollowed.as_ref().filter(|_| source.blocked.is_none()),
+            unfollowed: unfollowed.as_ref(),
             blocked: source.blocked.as_ref().or(specs.blocked.as_ref()),
             stray_mistake: stray.as_deref(),
             is_suspended: self.node_board.is_suspended(),
@@ -208,6 +214,7 @@ impl NodeContext {
             Some(ManagedApp {
                 applied,
                 is_held: held.outlasts_reconcile(name),
+                is_removal_refused: held.refused_prune.contains(name),
             })
         };
         CurrentReply {

@@ -47,7 +47,7 @@ impl fmt::Display for Exit {
             ExitKind::Signal(signal) => write!(f, "signal {signal}")?,
             ExitKind::Finished => f.write_str("finished")?,
             ExitKind::Crashed(reason) => write!(f, "crashed: {reason}")?,
-            ExitKind::Unknown => f.write_str("ended while the keeper was gone")?,
+            ExitKind::Unknown => f.write_str("an unknown status (nobody was there to see it)")?,
         }
         if self.is_out_of_memory {
             f.write_str(" (out of memory)")?;

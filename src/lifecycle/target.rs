@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::names::{AppName, CommitId};
+use crate::names::{AppName, CommitId, Version};
 use crate::specs::DesiredApp;
 use crate::status::AppError;
 
@@ -22,6 +22,8 @@ pub struct Target {
     pub manual: bool,
     /// Who did that, for the history.
     pub by: Option<String>,
+    /// The version that git asks for, where git is not applied.
+    pub asked: Option<Version>,
     /// The commit that asks for it.
     pub commit: Option<CommitId>,
 }
@@ -49,6 +51,7 @@ impl Target {
             suspended: false,
             manual: false,
             by: None,
+            asked: None,
             commit: None,
         }
     }
@@ -85,7 +88,7 @@ impl Target {
         wants_same
             && self.unmet == other.unmet
             && self.error == other.error
-            && (self.suspended, self.manual) == (other.suspended, other.manual)
+            && (self.suspended, self.manual, &self.asked) == (other.suspended, other.manual, &other.asked)
             && self.commit == other.commit
     }
 

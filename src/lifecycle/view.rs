@@ -220,7 +220,9 @@ impl Lifecycle {
             env: spec.map_or_else(BTreeMap::new, |spec| spec.env.clone()),
             digest: applied.map(|app| app.digest.clone()),
             commit: self.memory.commit.clone(),
-            desired_version: desired.map(|app| app.spec.version.clone()),
+            desired_version: desired
+                .map(|app| app.spec.version.clone())
+                .or_else(|| self.target.as_ref()?.asked.clone()),
             last_error: self.target_error().or_else(|| self.memory.last_error.clone()),
             manual: self.target.as_ref().is_some_and(|target| target.manual),
             next_try_at: due_ms.map(rfc3339),
@@ -298,8 +300,13 @@ impl Lifecycle {
             (Phase::Pending, Operation::Start | Operation::Restart) if self.target.is_none() => None,
             (Phase::Pending | Phase::Invalid, Operation::Start | Operation::Restart) => {
                 let error = self.target_error();
-                let reason =
-                    error.map_or_else(|| "git does not ask for it".to_owned(), |error| error.message);
+                let is_suspended = self.target.as_ref().is_some_and(|target| target.suspended);
+                let unasked = if is_suspended {
+                    "it has never run, and is suspended"
+                } else {
+                    "git does not ask for it"
+                };
+                let reason = error.map_or_else(|| unasked.to_owned(), |error| error.message);
                 Some(Err(OperatorError::NothingToRun { app, reason }))
             }
             (Phase::Backoff | Phase::Failed, Operation::Start | Operation::Restart) => failed(),

@@ -142,7 +142,7 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
         memory: parts.leavings,
         kept_for: parts.settings.removed_data_kept,
     });
-    let handed_on = directory.clone();
+    let (handed_on, told) = (directory.clone(), directory.clone());
     let watcher = Arc::new(WatcherServices {
         clone: clone.clone(),
         interval: parts.settings.interval,
@@ -152,6 +152,9 @@ pub(super) async fn assemble(parts: Parts, parent: Option<ractor::ActorCell>) ->
             let _ = handed_on
                 .reconciler
                 .cast(ReconcilerMsg::Commit { facts, is_manual });
+        }),
+        in_vain: Arc::new(move || {
+            let _ = told.reconciler.cast(ReconcilerMsg::LookedInVain);
         }),
     });
     let tree = Tree {

@@ -44,6 +44,13 @@ impl Configuration {
                 let fix = "mend it before the daemon is started anew: it would not start";
                 check(CheckState::Bad, found, Some(fix))
             }
+            Ok(now) if now.node.data_dir != config.node.data_dir => {
+                let place = now.node.data_dir.as_path().display();
+                let found = format!("`node.data_dir` is another one since it was read: {place}");
+                let fix =
+                    "stop the apps (`osier stop --all`) and the daemon, move the folder, start it again";
+                check(CheckState::Bad, found, Some(fix))
+            }
             Ok(now) => match config.changed_sections(&now).as_slice() {
                 [] => check(CheckState::Good, format!("follows {}", config.repo.url), None),
                 sections => {

@@ -93,6 +93,14 @@ fn reloaded(options: &DaemonOptions) -> Option<Config> {
             None
         }
         Ok(config) => {
+            if config.node.data_dir != options.config.node.data_dir {
+                let old = options.config.node.data_dir.as_path().display();
+                error!(
+                    "`node.data_dir` cannot be changed while the node runs, as its apps and all it knows are in {old}; the old \
+                     configuration stays in force. To move: `osier stop --all`, end the daemon and the keeper, move the folder"
+                );
+                return None;
+            }
             let sections = options.config.changed_sections(&config).join(", ");
             if sections.is_empty() {
                 info!("the configuration has not changed");

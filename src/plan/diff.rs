@@ -80,6 +80,9 @@ pub struct DiffAction {
     pub to_version: Option<Version>,
     /// Each field that differs.
     pub changes: Vec<FieldChange>,
+    /// Why a reconcile does not do it by itself: it was tried, and given up or taken back.
+    #[serde(default)]
+    pub given_up: Option<String>,
 }
 
 impl From<&Action> for DiffAction {
@@ -90,6 +93,7 @@ impl From<&Action> for DiffAction {
             from_version: action.from_version().cloned(),
             to_version: action.to_version().cloned(),
             changes: action.changes(),
+            given_up: None,
         }
     }
 }

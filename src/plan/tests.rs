@@ -222,6 +222,7 @@ fn current_of(apps: impl IntoIterator<Item = Arc<DesiredApp>>) -> Current {
             CurrentApp {
                 applied,
                 is_held: false,
+                is_removal_refused: false,
             },
         )
     };

@@ -166,6 +166,9 @@ pub struct ManagedApp {
     pub applied: DesiredApp,
     /// Git is not applied to it.
     pub is_held: bool,
+    /// Its removal was refused as part of too many.
+    #[serde(default)]
+    pub is_removal_refused: bool,
 }
 
 /// Names one app.

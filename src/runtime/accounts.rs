@@ -14,6 +14,16 @@ pub fn group_name_of(gid: u32) -> Option<String> {
     group_in(gid, &fs::read_to_string("/etc/group").ok()?)
 }
 
+/// Does `/etc/passwd` have a user of this name or number? Where it cannot be read, nobody knows; then yes.
+#[must_use]
+pub fn is_known(user: &str) -> bool {
+    let Ok(passwd) = fs::read_to_string("/etc/passwd") else {
+        return true;
+    };
+    let is_it = |account: Account<'_>| account.name == user || account.uid.to_string() == user;
+    passwd.lines().filter_map(Account::parse).any(is_it)
+}
+
 /// Of lines `name:password:gid:members`.
 fn group_in(gid: u32, group: &str) -> Option<String> {
     let mut groups = group.lines().filter_map(|line| {

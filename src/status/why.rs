@@ -165,6 +165,8 @@ impl WhyFacts<'_> {
         }
         let restarts = match state.restarts {
             0 => String::new(),
+            1 if self.never_ran() => " It was tried once more.".to_owned(),
+            count if self.never_ran() => format!(" It was tried {count} times more."),
             1 => " It was restarted once.".to_owned(),
             count => format!(" It was restarted {count} times."),
         };
@@ -195,6 +197,11 @@ impl WhyFacts<'_> {
             RunState::Failed => self.failure(),
             RunState::Invalid => "Nothing runs of it, and nothing ran before.".to_owned(),
         })
+    }
+
+    /// No instance of it was ever there, as far as anybody remembers.
+    fn never_ran(&self) -> bool {
+        self.state.started_at.is_none() && self.exits.is_empty()
     }
 
     /// Its process cannot be seen.
@@ -406,6 +413,11 @@ impl WhyFacts<'_> {
     fn held(&self) -> Option<String> {
         let app = &self.state.name;
         Some(match self.hold? {
+            Hold::Changed(Until::NextReconcile) | Hold::Removed(Until::NextReconcile)
+                if self.desired.is_some_and(|desired| desired.spec.is_suspended()) =>
+            {
+                "Its spec suspends it: it stays so until a commit changes that.".to_owned()
+            }
             Hold::Changed(Until::NextReconcile) => {
                 format!("The next reconcile undoes that{}.", self.next_look())
             }

@@ -48,6 +48,11 @@ impl Book {
         &mut self.ledger
     }
 
+    /// Notes whose removal is held back by what was decided. That decides nothing else by itself.
+    pub fn note_refused(&mut self, blocked: Option<&Blocked>) -> bool {
+        self.ledger.note_refused(blocked)
+    }
+
     /// Forgets operators' words that have run out; tells whether there were any.
     pub fn expire_words(&mut self, now_ms: u64, is_reconcile: bool) -> bool {
         let has_changed = self.ledger.words.expire(now_ms, is_reconcile);

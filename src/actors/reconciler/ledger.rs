@@ -80,6 +80,10 @@ pub(crate) struct OperatorWords {
     /// Changed by hand, beside git.
     #[serde(default)]
     pub by_hand: BTreeMap<AppName, ByHand>,
+    /// Apps whose removal was refused as part of too many. Nothing but an operator's word lets them go: neither that some of
+    /// them are suspended or gone by now, nor another commit.
+    #[serde(default)]
+    pub refused_prune: BTreeSet<AppName>,
     /// The commit whose mass removal was accepted.
     #[serde(default)]
     pub accepted_prune: Option<CommitId>,
@@ -161,6 +165,7 @@ impl OperatorWords {
             suspended: self.suspended.clone(),
             changed: untils(changed),
             removed: untils(removed),
+            refused_prune: self.refused_prune.clone(),
         }
     }
 
@@ -195,6 +200,7 @@ impl Ledger {
                     CurrentApp {
                         applied,
                         is_held: words.holds(name),
+                        is_removal_refused: words.refused_prune.contains(name),
                     },
                 ))
             })
@@ -244,6 +250,24 @@ impl Ledger {
     pub fn wants(&self, app: &AppName) -> bool {
         let accepted = self.desired.as_ref();
         accepted.is_some_and(|accepted| accepted.desired.apps.contains_key(app))
+    }
+
+    /// Notes whose removal `blocked` holds back, and forgets those who are gone or asked for again. Tells whether that is
+    /// anything new.
+    pub fn note_refused(&mut self, blocked: Option<&Blocked>) -> bool {
+        let before = self.words.refused_prune.clone();
+        let (words, standings) = (&mut self.words, &self.standings);
+        if let Some(accepted) = &self.desired {
+            let asked = &accepted.desired.apps;
+            words
+                .refused_prune
+                .retain(|app| standings.contains_key(app) && !asked.contains_key(app));
+        }
+        let prune = blocked.filter(|blocked| blocked.kind == BlockedKind::Prune);
+        words
+            .refused_prune
+            .extend(prune.into_iter().flat_map(|blocked| blocked.apps.iter().cloned()));
+        words.refused_prune != before
     }
 
     /// Git asks for it and nothing stands in the way: what it is told does not depend on what runs.
@@ -342,26 +366,27 @@ impl Ledger {
             .standings
             .get(name)
             .is_some_and(|standing| standing.applied.is_some());
-        if self.is_held(name) {
-            return is_here.then(|| Target {
-                suspended: true,
-                ..self.told(name, Want::Keep)
-            });
+        let is_held = self.is_held(name);
+        if is_held && !is_here {
+            return None;
         }
         if let Some(mistake) = desired.invalid.get(name) {
             let error = Some(app_error(mistake, &accepted.read_at));
             return Some(Target {
                 error,
+                suspended: is_held,
                 ..self.told(name, Want::Keep)
             });
         }
-        if let Some(app) = desired.apps.get(name) {
-            if app.spec.is_suspended() {
-                return Some(Target {
-                    suspended: true,
-                    ..self.told(name, Want::Keep)
-                });
-            }
+        let asked = desired.apps.get(name);
+        if is_held || asked.is_some_and(|app| app.spec.is_suspended()) {
+            return Some(Target {
+                suspended: true,
+                asked: asked.map(|app| app.spec.version.clone()),
+                ..self.told(name, Want::Keep)
+            });
+        }
+        if let Some(app) = asked {
             let unmet = self.unmet(app, desired);
             return Some(Target {
                 unmet,

@@ -112,6 +112,11 @@ pub(super) fn apply(order: Order, ledger: &mut Ledger) -> Result<OrderReply, Ord
                     meant: commit,
                 });
             }
+            // What is let go is let go also if another commit comes before all of it is gone.
+            ledger
+                .words
+                .refused_prune
+                .retain(|app| !blocked.apps.contains(app));
             ledger.words.accepted_prune = Some(blocked.commit);
             Ok(OrderReply { apps: blocked.apps })
         }

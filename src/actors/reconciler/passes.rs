@@ -212,13 +212,34 @@ impl Passes {
             Err(error) => {
                 self.refuse(facts, &error, is_manual, outcome.duration_ms);
                 // Whoever runs goes on, from what was applied last.
-                self.tell().await;
+                self.reconcile_accepted().await;
             }
         }
         self.remind(&silent).await;
         if let Some((facts, is_manual)) = self.next.take() {
             self.commit(facts, is_manual);
         }
+        self.answer_waiting();
+    }
+
+    /// The repository was looked at in vain. What was accepted is reconciled all the same: a change by hand that holds until
+    /// the next reconcile does not wait for a server.
+    pub async fn reconcile_accepted(&mut self) {
+        if self.ledger.desired.is_none() || self.cache.is_none() {
+            return;
+        }
+        let silent = self.waiting.unheard().clone();
+        if self.ledger.expire_words(now_ms(), true) {
+            self.services.memory.save_words(&self.ledger.words);
+            self.set_alarm();
+        }
+        let (verdict, told_count) = self.tell().await;
+        self.newest = if told_count > 0 {
+            verdict.plan
+        } else {
+            Plan::default()
+        };
+        self.remind(&silent).await;
         self.answer_waiting();
     }
 
@@ -331,6 +352,10 @@ impl Passes {
         self.services
             .board
             .set_specs(|specs| specs.blocked.clone_from(&verdict.blocked));
+        if self.ledger.note_refused(verdict.blocked.as_ref()) {
+            // Before any app hears of it: whoever begins anew must hold back the same.
+            self.services.memory.save_words(&self.ledger.words);
+        }
         self.leave_alone(&targets);
         for (name, target) in targets {
             if self.told.get(&name).is_some_and(|told| told.is_same(&target)) {

@@ -90,7 +90,16 @@ fn import(context: &mut Context, path: &Path) -> Outcome {
     for note in &imported.notes {
         context.screen.warn(note);
     }
-    Ok(Exit::Yes)
+    let has_repository = imported
+        .settings
+        .iter()
+        .any(|setting| setting.from.ends_with(".repo_url"));
+    if !has_repository {
+        context
+            .screen
+            .warn("it names no repository (`bc_gitops.repo_url`): no daemon starts by this");
+    }
+    Ok(Exit::of(has_repository))
 }
 
 async fn show(context: &mut Context, has_origin: bool) -> Outcome {

@@ -19,6 +19,7 @@ use self::stage::{Stage, quoted};
 use super::super::context::Context;
 use super::super::look::{Glyph, Tone};
 use super::super::outcome::{Exit, Outcome, Trouble};
+use super::super::reader;
 use super::super::render;
 use super::super::screen::Format;
 use super::super::words::took;
@@ -91,6 +92,7 @@ async fn play(context: &mut Context, stage: &Stage, mut end: End, began: Instant
         outcome = show(context, stage, began) => outcome,
         reason = node.ended() => Err(Trouble::new("the node gave up").cause(reason).exit(Exit::No)),
         () = end.comes() => Ok(Exit::Yes),
+        () = reader::has_left() => Ok(Exit::Yes),
     };
     context.screen.talk("\nStopping the node and its apps ...");
     tokio::select! {

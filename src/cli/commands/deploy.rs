@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::args::{app_name, duration};
+use super::super::args::{app_name, duration, sha256};
 use super::super::context::Context;
 use super::super::outcome::{Exit, Outcome, Trouble};
 use super::reconcile::draw_action;
@@ -60,7 +60,7 @@ pub(crate) struct UpgradeArgs {
     version: Version,
 
     /// The new artefact's digest, where its source has one.
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = sha256)]
     sha256: Option<String>,
 
     /// Hold it against git so long; without, the next reconcile undoes it.
@@ -111,15 +111,19 @@ pub(crate) struct RollbackArgs {
 /// Runs `deploy`.
 pub(crate) async fn deploy(context: &mut Context, args: DeployArgs) -> Outcome {
     let request = DeployRequest {
-        file: args
-            .file
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        file: shown_name(&args.file),
         text: read_spec(&args.file)?,
         hold_ms: millis(args.hold),
     };
     act::<Deploy>(context, None, &request).await
+}
+
+/// The file with the folder that it stands in, which names the app where the spec does not.
+fn shown_name(file: &Path) -> String {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let parts = [file.parent().and_then(Path::file_name), file.file_name()];
+    let parts = parts.into_iter().flatten().map(|part| part.to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Runs `upgrade`.

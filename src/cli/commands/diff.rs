@@ -79,6 +79,7 @@ fn local(repository: &Path, revision: Option<&str>, current: &CurrentReply) -> R
         let managed = CurrentApp {
             applied: Arc::new(app.applied.clone()),
             is_held: app.is_held,
+            is_removal_refused: app.is_removal_refused,
         };
         (app.applied.spec.name.clone(), managed)
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::args::{app_name, duration};
+use super::super::args::{app_name, commit_digits, duration};
 use super::super::context::Context;
 use super::super::look::{Glyph, Look, Tone};
 use super::super::outcome::{Exit, Outcome, Trouble};
@@ -43,7 +43,7 @@ pub(crate) struct ReconcileArgs {
     prune: bool,
 
     /// Accept this revision though history was rewritten: a commit id or at least seven digits of one.
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", value_parser = commit_digits)]
     accept: Option<String>,
 
     /// Why, for the audit trail.

@@ -116,6 +116,10 @@ fn draw_action(look: &Look, action: &DiffAction, width: usize) -> String {
         escape(&action.action)
     );
     let mut text = look.paint(tone, &head) + "\n";
+    if let Some(why) = &action.given_up {
+        let line = format!("    not tried again: {}\n", escape(why));
+        text.push_str(&look.paint(Tone::Warning, &line));
+    }
     for change in &action.changes {
         text.push_str(&draw_change(look, change));
     }

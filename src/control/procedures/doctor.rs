@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::NodeContext;
 use crate::git::Tool;
 use crate::rpc::procedures::{Check, CheckState};
-use crate::runtime::Ability;
+use crate::runtime::{Ability, accounts};
 
 /// How long a runtime is waited for.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -70,6 +70,12 @@ fn user(node: &NodeContext) -> Check {
         .as_ref()
         .and_then(|processes| processes.app_user());
     match (app_user, is_root) {
+        (Some(user), _) if !accounts::is_known(user) => Check::new(
+            "app user",
+            CheckState::Bad,
+            format!("there is no user `{user}` on this machine; apps that name no user cannot be started"),
+            Some("make the account, or change `[node] app_user`"),
+        ),
         (Some(user), _) => Check::new(
             "app user",
             CheckState::Good,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{NodeContext, removed, unavailable};
 use crate::actors::reconciler::{ManualOrder, Order, OrderReply, Patience, ReconcilerMsg};
@@ -24,6 +25,20 @@ pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply
         .await?;
     answer.map_err(|error| RpcError::new(RpcErrorCode::Refused, error.to_string()))
 }
+
+/// Returns when what was decided is on the disk: an operator's word outlives the daemon, or its answer says that it would not.
+async fn must_last(node: &NodeContext) -> Result<(), RpcError> {
+    let why = match tokio::time::timeout(KEEP_MAX, node.store.flush()).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(problem)) => problem.to_string(),
+        Err(_) => "the disk does not answer".to_owned(),
+    };
+    let why = format!("it is done, but a daemon that is started again would not know of it: {why}");
+    Err(RpcError::new(RpcErrorCode::Failed, why).help("free space or mend the folder, then say it again"))
+}
+
+/// How long the disk is waited for.
+const KEEP_MAX: Duration = Duration::from_secs(3);
 
 fn until(hold_ms: Option<u64>) -> Until {
     hold_ms.map_or(Until::NextReconcile, |hold_ms| {
@@ -48,6 +63,7 @@ async fn by_hand(
     .await?;
     let app = reply.apps.first().ok_or_else(|| unavailable("reconciler"))?;
     super::reconcile::settle(node, Patience::UntilAtRest(Some(app.clone()))).await?;
+    must_last(node).await?;
     Ok(super::reconcile::outcome(
         verb,
         app,
@@ -61,13 +77,12 @@ pub(crate) async fn deploy(
     by: String,
     request: DeployRequest,
 ) -> Result<ActionReply, RpcError> {
-    let stem = request
-        .file
-        .rsplit('/')
-        .next()
-        .and_then(|name| name.split('.').next())
-        .unwrap_or_default();
-    let read = read_app(&request.file, request.text.as_bytes(), stem, &node.facts);
+    let read = read_app(
+        &request.file,
+        request.text.as_bytes(),
+        default_name(&request.file),
+        &node.facts,
+    );
     let spec = match read.spec {
         Some(spec) if read.errors.is_empty() => spec,
         _ => return Err(mistaken(&request.file, read.errors)),
@@ -92,6 +107,17 @@ pub(crate) async fn deploy(
         (until(request.hold_ms), by),
     )
     .await
+}
+
+/// The name of an app whose spec gives none: as in a repository that of its folder, or of a file that is called otherwise than
+/// specs are there that of the file.
+fn default_name(file: &str) -> &str {
+    let mut parts = file.rsplit('/');
+    let stem = parts.next().and_then(|name| name.split('.').next());
+    match stem {
+        Some("app" | "config") => parts.next().or(stem).unwrap_or_default(),
+        _ => stem.unwrap_or_default(),
+    }
 }
 
 fn mistaken(file: &str, mistakes: Vec<SpecError>) -> RpcError {
@@ -205,7 +231,11 @@ pub(crate) async fn operate(
             error,
         }
     });
-    Ok(futures::future::join_all(all).await)
+    let done = futures::future::join_all(all).await;
+    if operation != Operation::Restart {
+        must_last(node).await?;
+    }
+    Ok(done)
 }
 
 /// Stops or resumes applying git to one app or to the node.
@@ -222,9 +252,11 @@ pub(crate) async fn suspend(
     });
     if request.suspend {
         order(node, Order::Suspend { app, until }).await?;
+        must_last(node).await?;
         return Ok(SuspendReply::default());
     }
     order(node, Order::Resume { app: app.clone() }).await?;
+    must_last(node).await?;
     match app {
         Some(app) => is_resumed(node, &app),
         None => Ok(SuspendReply {

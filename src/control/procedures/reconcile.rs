@@ -105,13 +105,7 @@ fn reply(
 ) -> ReconcileReply {
     let headline = node.headline();
     let is_asked = |name: &AppName| app.is_none_or(|app| app == name);
-    // Without news nothing was done: what the last commit led to is no outcome of this one.
-    let done = if fetch_error.is_some() {
-        Vec::new()
-    } else {
-        report.actions
-    };
-    let actions = done.into_iter().filter(|(_, name)| is_asked(name));
+    let actions = report.actions.into_iter().filter(|(_, name)| is_asked(name));
     let actions = actions
         .map(|(action, name)| outcome(action, &name, node.board.get(&name).as_deref()))
         .collect();
@@ -176,7 +170,18 @@ pub(crate) async fn diff(node: &Arc<NodeContext>, request: DiffRequest) -> Resul
             reply,
         })
         .await?;
-    compared.map_err(|error| unusable(node, &commit, error))
+    let mut diff = compared.map_err(|error| unusable(node, &commit, error))?;
+    let accepted = node.node_board.specs().accepted;
+    if accepted.is_some_and(|accepted| accepted.id == commit) {
+        for action in &mut diff.actions {
+            let state = node.board.get(&action.app);
+            let given_up =
+                state.filter(|state| state.status == RunState::Failed || state.is_kept_from_upgrade());
+            let error = given_up.and_then(|state| state.last_error.clone());
+            action.given_up = error.map(|error| error.message);
+        }
+    }
+    Ok(diff)
 }
 
 /// A commit that cannot be compared with, because nothing of it can be used or because it is not here.

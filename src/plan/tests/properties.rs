@@ -60,6 +60,7 @@ fn held(app: &Arc<DesiredApp>) -> CurrentApp {
     CurrentApp {
         applied: Arc::clone(app),
         is_held: false,
+        is_removal_refused: false,
     }
 }
 
@@ -106,6 +107,32 @@ proptest! {
                 prop_assert!(if *group == 0 { at < other } else { at > other }, "{} {}", name, dependency);
             }
         }
+    }
+
+    /// An operator who suspends some, or takes one away by hand, lets no others go.
+    #[test]
+    fn once_refused_removals_stay_refused_whatever_becomes_of_some_of_them(
+        (desired, current) in arbitrary(), held in 0..4096_u16, gone in 0..4096_u16
+    ) {
+        let limits = PruneLimits { share_max: 0.3, is_accepted: false };
+        let Some(refusal) = plan(&desired, &current, limits).held_back else { return Ok(()) };
+        let is_in = |set: u16, name: &AppName| {
+            let number: u16 = name.as_str().trim_start_matches('a').parse().unwrap();
+            set & (1 << number) != 0
+        };
+        let mut later = current.clone();
+        later.retain(|name, _| !(refusal.apps.contains(name) && is_in(gone, name)));
+        for (name, app) in &mut later {
+            app.is_held = is_in(held, name);
+            app.is_removal_refused = refusal.apps.contains(name);
+        }
+        let is_removal = |action: &Action| matches!(action, Action::Remove { .. });
+        prop_assert!(!plan(&desired, &later, limits).actions.iter().any(is_removal));
+        let accepted = PruneLimits { is_accepted: true, ..limits };
+        let accepted = plan(&desired, &later, accepted);
+        prop_assert!(accepted.held_back.is_none());
+        let going = refusal.apps.iter().filter(|app| later.get(*app).is_some_and(|app| !app.is_held));
+        prop_assert_eq!(accepted.actions.iter().filter(|action| is_removal(action)).count(), going.count());
     }
 
     #[test]
