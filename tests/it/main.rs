@@ -52,6 +52,7 @@ mod git_why;
 mod http_proxy;
 mod keeper_abuse;
 mod keeper_death;
+mod keeper_health;
 mod keeper_identity;
 mod keeper_life;
 mod keeper_limits;

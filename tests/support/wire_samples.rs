@@ -98,6 +98,7 @@ fn spawn(user: Option<User>, limits: Limits) -> Spawn {
         stop_grace_ms: 10_000,
         logs: LogLimits::default(),
         label: "label".into(),
+        notify: false,
     }
 }
 
@@ -182,6 +183,7 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
             output: output(),
             not_in_force: vec![fault()],
             label: "label".into(),
+            notice: None,
         }],
         exits: vec![exit(ExitHow::Code(1), Some(20)), exit(ExitHow::Unknown, None)],
         exits_lost_count: 1,
@@ -301,6 +303,7 @@ pub fn keeper_records() -> Vec<Record> {
             logs: LogLimits::default(),
             not_in_force,
             label: "label".into(),
+            notify: false,
         })
     };
     vec![
