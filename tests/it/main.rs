@@ -75,6 +75,7 @@ mod node_audit;
 mod node_doctor;
 mod node_ends;
 mod node_garbage;
+mod node_health;
 mod node_keeper;
 mod node_kills;
 mod node_leavings;
