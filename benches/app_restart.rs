@@ -173,6 +173,7 @@ fn services(runtime: &AtOnce) -> Arc<AppServices> {
         board: Arc::new(Board::default()),
         report: Arc::new(drop),
         artefacts: Arc::new(Nothing),
+        health_checks: osier::probe::custom::HealthChecks::default(),
         clock: SteadyClock::new(),
         turns: Turns::default(),
     })

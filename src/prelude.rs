@@ -4,6 +4,7 @@ pub use std::time::Duration;
 
 pub use crate::names::{AppName, NodeName};
 pub use crate::node::{Git, Node, NodeBuilder, NodeError, NodeHandle, ProcessSettings};
+pub use crate::probe::custom::HealthContext;
 pub use crate::rpc::procedures::{EventsRequest, ReconcileRequest};
 pub use crate::runtime::embedded::{EmbeddedContext, EmbeddedError, Factories};
 pub use crate::runtime::{Exit, ExitKind, Instance, Launch, Runtime, RuntimeError};

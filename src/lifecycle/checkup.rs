@@ -2,7 +2,7 @@
 //!
 //! Checks that count begin once an interval. An app that has just been started and was never well is looked at more often
 //! in between: its dependants should not wait half a minute for an app that was ready after a second. What these extra
-//! looks find wrong is shown, but counts for nothing.
+//! looks find wrong is shown, but counts for nothing. Nor is it ill in its first seconds because nobody listens yet.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +18,9 @@ const EXTRA_WAIT_MS: u64 = 100;
 const EXTRA_WAIT_MS_MAX: u64 = 2_000;
 /// The least time from one check to the next, whatever a spec says: a check costs something.
 const PAUSE_MS_MIN: u64 = 50;
+/// How long after its first check an app that was never well is still coming up: until then only a check that hangs, or the
+/// app's own word, makes it ill.
+const START_MS: u64 = 10_000;
 /// A reason is cut after so many characters.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -83,6 +86,8 @@ pub struct Checkup {
     /// When an extra look is due before that.
     extra_at_ms: Option<u64>,
     extra_wait_ms: u64,
+    /// Until then it may still be coming up; none: it was well once.
+    starts_until_ms: Option<u64>,
 }
 
 impl Checkup {
@@ -113,6 +118,8 @@ impl Checkup {
             counted_at_ms,
             extra_at_ms: None,
             extra_wait_ms: EXTRA_WAIT_MS,
+            starts_until_ms: (known != HealthState::Healthy)
+                .then(|| began_ms.saturating_add(millis(policy.initial_delay) + START_MS)),
         }
     }
 
@@ -184,6 +191,7 @@ impl Checkup {
             self.health != HealthState::Healthy && self.successes >= self.policy.success_threshold;
         if is_turned {
             self.health = HealthState::Healthy;
+            self.starts_until_ms = None;
         }
         was_failing || is_turned
     }
@@ -196,7 +204,10 @@ impl Checkup {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         self.failing_since_ms.get_or_insert(now_ms);
-        if self.failures >= self.policy.failure_threshold || illness.weight == Weight::Final {
+        let is_up =
+            illness.weight == Weight::Hung || self.starts_until_ms.is_none_or(|until_ms| until_ms <= now_ms);
+        let is_enough = self.failures >= self.policy.failure_threshold && is_up;
+        if is_enough || illness.weight == Weight::Final {
             self.health = HealthState::Unhealthy;
         }
         true

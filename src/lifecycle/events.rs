@@ -27,7 +27,7 @@ impl Lifecycle {
             AppEvent::Done { effect, outcome } => self.done(effect, outcome, now, out),
             AppEvent::Exited { instance, exit } => self.exited(&instance, &exit, now, out),
             AppEvent::Lost { instance } => self.lost(&instance),
-            AppEvent::Checked { instance, by, report } => self.checked(&instance, &by, report, now, out),
+            AppEvent::Checked { instance, by, report } => self.checked(&instance, &by, &report, now, out),
             // The time that has come is looked at in every step.
             AppEvent::Woke => {}
         }

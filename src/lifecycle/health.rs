@@ -67,7 +67,7 @@ impl Lifecycle {
         &mut self,
         instance: &InstanceId,
         by: &AppSpec,
-        report: Arc<HealthReport>,
+        report: &Arc<HealthReport>,
         now: Now,
         out: &mut Vec<Effect>,
     ) {
@@ -81,14 +81,14 @@ impl Lifecycle {
             return;
         };
         let (before, health) = (live.health, report.health);
-        live.report = Some(Arc::clone(&report));
+        live.report = Some(Arc::clone(report));
         if before == health {
             return;
         }
         live.health = health;
         match health {
             HealthState::Healthy => self.is_well(now.at_ms, now, out),
-            HealthState::Unhealthy => self.is_ill(&report, now),
+            HealthState::Unhealthy => self.is_ill(report, now),
             HealthState::Unknown => {}
         }
     }

@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use tokio::sync::Semaphore;
+use futures::future::{Either, select};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::names::{InstanceId, NodeName};
 use crate::runtime::embedded::EmbeddedError;
@@ -98,19 +99,27 @@ impl CustomProbe {
         };
         let function = Arc::clone(&self.function);
         let runtime = tokio::runtime::Handle::current();
+        // Dropped with this call: a future that never ends is given up then, and its thread is free again.
+        let (wanted, unwanted) = oneshot::channel::<()>();
         let called = tokio::task::spawn_blocking(move || {
             let answer = AssertUnwindSafe(async { function(context).await }).catch_unwind();
-            let answer = runtime.block_on(answer);
+            let answer = runtime.block_on(select(Box::pin(answer), unwanted));
             drop(turn);
-            answer
+            match answer {
+                Either::Left((answer, _)) => Some(answer),
+                Either::Right(_) => None,
+            }
         });
-        match called.await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
-            Ok(Err(panic)) => Err(format!(
+        let answer = called.await;
+        drop(wanted);
+        match answer {
+            Ok(Some(Ok(Ok(())))) => Ok(()),
+            Ok(Some(Ok(Err(error)))) => Err(error.to_string()),
+            Ok(Some(Err(panic))) => Err(format!(
                 "it panicked: {}",
                 crate::supervisor::panic_message(&*panic)
             )),
+            Ok(None) => Err("it was given up".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -32,7 +32,8 @@ pub async fn ask(port: u16, path: &str) -> Result<(), String> {
             200..=299 => return Ok(()),
             301 | 302 | 303 | 307 | 308 => match answer.location {
                 Some(to) => {
-                    path = followed(port, &path, &to).ok_or_else(|| leads_away(&answer.status, &url, &to))?
+                    let next = followed(port, &path, &to);
+                    path = next.ok_or_else(|| leads_away(answer.status, &url, &to))?;
                 }
                 None => {
                     return Err(format!(
@@ -57,7 +58,7 @@ pub fn url(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
 }
 
-fn leads_away(status: &u16, url: &str, to: &str) -> String {
+fn leads_away(status: u16, url: &str, to: &str) -> String {
     format!(
         "http {status} from {url} leads away from this app, to {}",
         readable(to.as_bytes())

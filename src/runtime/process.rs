@@ -7,13 +7,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
+
 use super::keeper::link::{KeeperError, KeeperLink};
 use super::keeper::protocol::{
     self, Enforce, ExitHow, LimitFault, LogLimits, Running, Spawn, SpawnFault, SpawnStep, User,
 };
-use super::{Ability, Exit, ExitFuture, ExitKind, Instance, Launch, Runtime, RuntimeError, Usage};
+use super::{
+    Ability, CheckCommand, CheckEnd, Exit, ExitFuture, ExitKind, Instance, Launch, Notice, Runtime,
+    RuntimeError, Usage,
+};
 use crate::names::{AppName, InstanceId, SpecDigest};
-use crate::specs::app_spec::StopPolicy;
+use crate::specs::AppSpec;
+use crate::specs::app_spec::{HealthKind, StopPolicy};
 
 mod abilities;
 pub mod environment;
@@ -157,6 +163,13 @@ fn spawn_of(options: &ProcessOptions, launch: &Launch) -> Result<Spawn, RuntimeE
     let program = program::resolve(spec, launch.artefact.as_deref())?;
     let user = spec.sandbox.user.as_ref().or(options.app_user.as_ref());
     let stop = spec.stop.policy();
+    let notify = spec
+        .health
+        .as_ref()
+        .is_some_and(|health| health.policy().kind == HealthKind::Notify);
+    if notify {
+        environment::notify_socket_fits(&data)?;
+    }
     Ok(Spawn {
         app: spec.name.clone(),
         instance: launch.instance.clone(),
@@ -172,6 +185,31 @@ fn spawn_of(options: &ProcessOptions, launch: &Launch) -> Result<Spawn, RuntimeE
         stop_grace_ms: millis(stop.grace),
         logs: options.logs,
         label: launch.digest.to_string(),
+        notify,
+    })
+}
+
+/// A command in the place of the app's own program: the same environment, user and limits.
+fn check_of(options: &ProcessOptions, check: &CheckCommand) -> Result<protocol::Check, RuntimeError> {
+    let mut spec = AppSpec::clone(&check.launch.spec);
+    spec.command.clone_from(&check.command);
+    let launch = Launch {
+        spec: Arc::new(spec),
+        ..check.launch.clone()
+    };
+    let spawn = spawn_of(options, &launch)?;
+    Ok(protocol::Check {
+        id: InstanceId::random(),
+        app: spawn.app,
+        instance: spawn.instance,
+        command: spawn.command,
+        environment: spawn.environment,
+        working_dir: spawn.working_dir,
+        user: spawn.user,
+        umask: spawn.umask,
+        no_new_privileges: spawn.no_new_privileges,
+        open_files: spawn.limits.open_files,
+        timeout_ms: millis(check.timeout),
     })
 }
 
@@ -237,6 +275,22 @@ impl Runtime for ProcessRuntime {
         Ok(())
     }
 
+    fn notices(&self, _: &AppName, instance: &InstanceId) -> Option<watch::Receiver<Notice>> {
+        Some(self.link.notices(instance))
+    }
+
+    async fn check(&self, check: CheckCommand) -> Result<CheckEnd, RuntimeError> {
+        let options = Arc::clone(&self.options);
+        let prepared = tokio::task::spawn_blocking(move || check_of(&options, &check));
+        let crashed = |crash: tokio::task::JoinError| RuntimeError::Other(crash.to_string());
+        let check = prepared.await.map_err(crashed)??;
+        let end = self.link.check(check).await.map_err(|error| failed(&error))?;
+        Ok(CheckEnd {
+            how: end.how.map(kind_from),
+            output: end.output.into_bytes(),
+        })
+    }
+
     async fn abilities(&self) -> Vec<Ability> {
         match self.link.capabilities().await {
             Ok(capabilities) => abilities::of(&capabilities),
@@ -248,14 +302,18 @@ impl Runtime for ProcessRuntime {
 /// An exit as the floors above know it.
 fn exit_from(exit: &protocol::Exit) -> Exit {
     Exit {
-        how: match exit.how {
-            ExitHow::Code(code) => ExitKind::Code(code),
-            ExitHow::Signal(signal) => ExitKind::Signal(signal),
-            ExitHow::Unknown => ExitKind::Unknown,
-        },
+        how: kind_from(exit.how),
         is_out_of_memory: exit.oom,
         was_killed_after_grace: exit.killed,
         at_ms: exit.at_ms,
+    }
+}
+
+fn kind_from(how: ExitHow) -> ExitKind {
+    match how {
+        ExitHow::Code(code) => ExitKind::Code(code),
+        ExitHow::Signal(signal) => ExitKind::Signal(signal),
+        ExitHow::Unknown => ExitKind::Unknown,
     }
 }
 
@@ -266,7 +324,7 @@ fn user_of(name: &str) -> Result<Option<User>, RuntimeError> {
     })
 }
 
-fn limits_of(spec: &crate::specs::AppSpec) -> protocol::Limits {
+fn limits_of(spec: &AppSpec) -> protocol::Limits {
     /// A core has a thousand of them.
     const MILLI: f64 = 1000.0;
     let limits = &spec.limits;

@@ -190,7 +190,15 @@ impl WhyFacts<'_> {
                 self.shown(state.desired_version.as_ref())
             ),
             RunState::Backoff => format!("It does not run: {}.{restarts}", self.cause()),
-            RunState::Stopping => "It has got its stop signal.".to_owned(),
+            RunState::Stopping => match &state.last_error {
+                Some(error) if state.health == HealthState::Unhealthy => {
+                    format!(
+                        "It has got its stop signal, to be started again: {}.",
+                        unstopped(&error.message)
+                    )
+                }
+                _ => "It has got its stop signal.".to_owned(),
+            },
             RunState::Stopped if self.is_removed() => "Nothing runs of it.".to_owned(),
             RunState::Stopped if self.is_stopped_by_hand => "It was stopped by hand.".to_owned(),
             RunState::Stopped => "It ended with success and is done.".to_owned(),
@@ -229,15 +237,37 @@ impl WhyFacts<'_> {
         let pid = state
             .os_pid
             .map_or_else(String::new, |pid| format!(" as process {pid}"));
-        let health = match state.health {
-            HealthState::Healthy => "is healthy",
-            HealthState::Unhealthy => "is not healthy",
-            HealthState::Unknown => "has yet to prove healthy",
-        };
+        let health = self.health();
         format!(
             "{} has run{since}{pid} and {health}.",
             self.shown(state.version.as_ref())
         )
+    }
+
+    /// How it fares, and what its checks found last.
+    fn health(&self) -> String {
+        let checks = self.state.checks.as_ref();
+        let failing = checks.and_then(|checks| {
+            let since_ms = checks.failing_since.as_deref().and_then(millis)?;
+            Some(format!(
+                "{} since {} ago",
+                checks.failing()?,
+                age(self.now_ms, since_ms)
+            ))
+        });
+        let newest = || Some(checks?.reasons.first()?.reason.clone());
+        match (self.state.health, failing) {
+            (HealthState::Healthy, None) => "is healthy".to_owned(),
+            (HealthState::Healthy, Some(failing)) => format!("is healthy, though its checks fail: {failing}"),
+            (HealthState::Unhealthy, failing) => match failing.or_else(newest) {
+                Some(failing) => format!("is not healthy: {failing}"),
+                None => "is not healthy".to_owned(),
+            },
+            (HealthState::Unknown, failing) => match failing.or_else(newest) {
+                Some(failing) => format!("has yet to prove healthy: {failing}"),
+                None => "has yet to prove healthy".to_owned(),
+            },
+        }
     }
 
     /// What was asked for and is not in force while something else runs.
@@ -383,6 +413,15 @@ impl WhyFacts<'_> {
             _ if self.state.sync == SyncState::Suspended => return None,
             RunState::Running if self.state.sync == SyncState::Orphaned => {
                 "Its removal waits for an operator's word: see `osier status`.".to_owned()
+            }
+            RunState::Running if self.state.sync == SyncState::Reconciling => {
+                "Next: it is checked again, and taken back if it is not healthy in time.".to_owned()
+            }
+            RunState::Running if self.state.health == HealthState::Unhealthy => {
+                "Next: it is checked again; a temporary app is not restarted.".to_owned()
+            }
+            RunState::Running if self.state.checks.is_some() && self.state.health == HealthState::Unknown => {
+                "Next: it is checked again.".to_owned()
             }
             RunState::Running if self.state.sync == SyncState::Synced && self.unfollowed.is_some() => {
                 "Nothing is left to do for the accepted commit.".to_owned()

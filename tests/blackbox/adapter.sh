@@ -124,7 +124,7 @@ a_app_data() { echo "$W/$1/apps/$2/data"; }
 a_app_logs() { echo "$W/$1/apps/$2/logs"; }
 
 # What an app may find in its environment besides what its spec names.
-a_documented_env="PATH HOME LANG OSIER_NODE OSIER_APP OSIER_VERSION OSIER_DATA OSIER_INSTANCE LISTEN_FDS LISTEN_PID LISTEN_FDNAMES NOTIFY_SOCKET"
+a_documented_env="PATH HOME LANG OSIER_NODE OSIER_APP OSIER_VERSION OSIER_DATA OSIER_INSTANCE LISTEN_FDS LISTEN_PID LISTEN_FDNAMES NOTIFY_SOCKET WATCHDOG_USEC"
 
 # Where downloaded artefacts lie.
 a_artefacts() { mkdir -p "$W/$1/artefacts"; echo "$W/$1/artefacts"; }

@@ -84,6 +84,11 @@ commit() { git -C "$W/work" add -A && git -C "$W/work" commit -q --allow-empty -
 push() { commit "$1" && git -C "$W/work" push -q origin main; }
 head_commit() { git -C "$W/repo.git" rev-parse main; }
 
+# A port that nobody listens on just now.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# When the oldest process of an app began, in hundredths of a second since the boot.
+oldest() { local pid; for pid in $(pids "$1"); do sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20; done | sort -n | head -n 1; }
+
 # ---- a node
 jqs() { a_status n1 | jq -r "$1"; }
 events() { a_events n1 | jq -c "$1"; }

@@ -173,6 +173,7 @@ fn some_diff() -> Diff {
         from_version: from.map(|v| v.parse().unwrap()),
         to_version: to.map(|v| v.parse().unwrap()),
         changes,
+        given_up: None,
     };
     Diff {
         commit: Some(commit()),

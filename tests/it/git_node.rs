@@ -96,15 +96,15 @@ fn a_daemon_killed_in_the_middle_of_a_fetch_goes_on_from_what_was_accepted_and_f
 }
 
 /// A small disk for the data directory, and how it is made larger while it is in use.
-struct SmallDisk {
-    prefix: Vec<String>,
+pub(crate) struct SmallDisk {
+    pub(crate) prefix: Vec<String>,
     relief: Vec<String>,
 }
 
 impl SmallDisk {
     /// A file system of its own in a mount namespace of the daemon's own. Where the kernel grants none, files that cannot
     /// grow: the same failing writes, by another error.
-    fn at(folder: &Path) -> Self {
+    pub(crate) fn at(folder: &Path) -> Self {
         let can = |words: &[&str]| {
             Command::new(words[0])
                 .args(&words[1..])

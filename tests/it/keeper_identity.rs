@@ -70,6 +70,7 @@ fn record_of(pid: u32, instance: &InstanceId) -> StartRecord {
         logs: LogLimits::default(),
         not_in_force: Vec::new(),
         label: "label".into(),
+        notify: false,
     }
 }
 

@@ -87,6 +87,7 @@ fn current(specs: &Specs) -> Current {
             CurrentApp {
                 applied,
                 is_held: false,
+                is_removal_refused: false,
             },
         )
     })

@@ -96,10 +96,26 @@ fn keeper_frames<T: Framed + DeserializeOwned + Debug>(bytes: &[u8]) -> Vec<T> {
 fn golden_frames_of_the_keepers_socket_are_read() {
     let (calls, messages) = (samples::keeper_calls(), samples::keeper_messages());
     let (call_bytes, message_bytes) = (keeper_bytes(&calls), keeper_bytes(&messages));
-    bless_corpus(
-        "keeper_frames",
-        &[call_bytes.clone(), message_bytes.clone()].concat(),
-    );
+    let newer = [
+        keeper_bytes(&samples::keeper_calls_of_version_2()),
+        keeper_bytes(&samples::keeper_messages_of_version_2()),
+    ];
+    let all = [call_bytes.clone(), message_bytes.clone()]
+        .into_iter()
+        .chain(newer);
+    bless_corpus("keeper_frames", &all.collect::<Vec<_>>().concat());
+    let bytes = read_or_bless(&golden("keeper_calls.bin"), &call_bytes.concat());
+    assert_eq!(keeper_frames::<Call>(&bytes), calls);
+    let bytes = read_or_bless(&golden("keeper_messages.bin"), &message_bytes.concat());
+    assert_eq!(keeper_frames::<Message>(&bytes), messages);
+}
+
+#[test]
+fn golden_frames_of_version_2_of_the_keepers_protocol_are_read() {
+    let golden = |name: &str| crate::project::root().join("tests/golden/v2").join(name);
+    let calls = samples::keeper_calls_of_version_2();
+    let messages = samples::keeper_messages_of_version_2();
+    let (call_bytes, message_bytes) = (keeper_bytes(&calls), keeper_bytes(&messages));
     let bytes = read_or_bless(&golden("keeper_calls.bin"), &call_bytes.concat());
     assert_eq!(keeper_frames::<Call>(&bytes), calls);
     let bytes = read_or_bless(&golden("keeper_messages.bin"), &message_bytes.concat());

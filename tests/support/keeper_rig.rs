@@ -103,6 +103,7 @@ impl Rig {
             stop_grace_ms: 2_000,
             logs: LogLimits::default(),
             label: "label".into(),
+            notify: false,
         }
     }
 

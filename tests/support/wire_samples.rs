@@ -4,11 +4,12 @@ use osier::names::{AppName, InstanceId};
 use osier::rpc::frames::{ClientFrame, ServerFrame};
 use osier::rpc::{RpcError, RpcErrorCode};
 use osier::runtime::keeper::protocol::{
-    Call, Capabilities, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, LogLimits, Message,
-    OutputCounters, Push, Refusal, Reply, Request, Role, Running, Spawn, SpawnFault, SpawnStep, Spawned,
-    TreeKill, TreeUsage, User,
+    Call, Capabilities, Check, CheckEnd, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, LogLimits,
+    Message, OutputCounters, Push, Refusal, Reply, Request, Role, Running, Spawn, SpawnFault, SpawnStep,
+    Spawned, TreeKill, TreeUsage, User,
 };
 use osier::runtime::keeper::records::{Record, StartRecord};
+use osier::runtime::notice::Notice;
 
 fn app() -> AppName {
     "web".parse().unwrap()
@@ -98,6 +99,7 @@ fn spawn(user: Option<User>, limits: Limits) -> Spawn {
         stop_grace_ms: 10_000,
         logs: LogLimits::default(),
         label: "label".into(),
+        notify: false,
     }
 }
 
@@ -182,6 +184,7 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
             output: output(),
             not_in_force: vec![fault()],
             label: "label".into(),
+            notice: None,
         }],
         exits: vec![exit(ExitHow::Code(1), Some(20)), exit(ExitHow::Unknown, None)],
         exits_lost_count: 1,
@@ -301,6 +304,7 @@ pub fn keeper_records() -> Vec<Record> {
             logs: LogLimits::default(),
             not_in_force,
             label: "label".into(),
+            notify: false,
         })
     };
     vec![
@@ -310,4 +314,61 @@ pub fn keeper_records() -> Vec<Record> {
         Record::End(exit(ExitHow::Unknown, None)),
         Record::Acknowledged { instance: instance() },
     ]
+}
+
+/// What version 2 of the keeper's protocol brought.
+pub fn keeper_calls_of_version_2() -> Vec<Call> {
+    let check = Check {
+        id: instance(),
+        app: app(),
+        instance: instance(),
+        command: vec!["bin/check".into(), "-v".into()],
+        environment: vec![("PATH".into(), "/usr/bin".into())],
+        working_dir: ".".into(),
+        user: Some(User {
+            uid: 1_000,
+            gid: 1_000,
+            groups: vec![1_000, 50],
+        }),
+        umask: 0o022,
+        no_new_privileges: true,
+        open_files: Some(1_024),
+        timeout_ms: 5_000,
+    };
+    let heard = Spawn {
+        notify: true,
+        ..spawn(None, Limits::default())
+    };
+    let requests = vec![Request::Check(check), Request::Spawn { spawns: vec![heard] }];
+    let calls = (1..).zip(requests);
+    calls.map(|(id, request)| Call { id, request }).collect()
+}
+
+/// Likewise.
+pub fn keeper_messages_of_version_2() -> Vec<Message> {
+    let end = |how| CheckEnd {
+        how,
+        output: "not yet\n".into(),
+    };
+    let results = vec![
+        Ok(end(Some(ExitHow::Code(1)))),
+        Ok(end(None)),
+        Err(SpawnFault::Ending),
+    ];
+    let checked = results.into_iter().map(|result| Push::Checked {
+        id: instance(),
+        result,
+    });
+    let notice = Notice {
+        is_ready: true,
+        status: Some("serving".into()),
+        alive_count: 3,
+        trigger_count: 1,
+        is_deaf: false,
+    };
+    let noticed = Push::Noticed {
+        instance: instance(),
+        notice,
+    };
+    checked.chain([noticed]).map(Message::Push).collect()
 }

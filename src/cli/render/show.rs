@@ -9,6 +9,7 @@ use super::{apps, events, states};
 use crate::plan::changes::changes;
 use crate::rpc::procedures::AppDetails;
 use crate::status::Usage;
+use crate::status::health::HealthReport;
 use crate::status::origin::Origin;
 
 /// States, desired beside current, use, ends, last words, last events.
@@ -41,6 +42,9 @@ pub(crate) fn app(look: &Look, details: &AppDetails) -> String {
     if let Some(usage) = &details.usage {
         page.line("uses", &used(usage));
     }
+    if let Some(checks) = &state.checks {
+        page.line("checks", &found(look, checks));
+    }
     page.line("restarts", &state.restarts.to_string());
     page.line("folder", &escape(state.path.as_deref().unwrap_or("-")));
     page.line("digest", state.digest.as_ref().map_or("-", AsRef::as_ref));
@@ -50,6 +54,7 @@ pub(crate) fn app(look: &Look, details: &AppDetails) -> String {
     }
     page.differences(details);
     page.environment(details);
+    page.failed_checks(details);
     page.history(details);
     page.section("Why");
     page.text.push_str(&format!("  {}\n", escape(&details.why)));
@@ -110,6 +115,26 @@ impl Page<'_> {
         }
     }
 
+    fn failed_checks(&mut self, details: &AppDetails) {
+        let Some(checks) = details
+            .state
+            .checks
+            .as_ref()
+            .filter(|checks| !checks.reasons.is_empty())
+        else {
+            return;
+        };
+        self.section("Failed checks");
+        for failure in &checks.reasons {
+            let line = format!(
+                "  {} ago  {}\n",
+                age(Some(&failure.at), self.look.now_ms),
+                escape(&failure.reason)
+            );
+            self.text.push_str(&line);
+        }
+    }
+
     fn history(&mut self, details: &AppDetails) {
         if !details.exits.is_empty() {
             self.section("Last ends");
@@ -163,6 +188,20 @@ fn process(look: &Look, details: &AppDetails) -> String {
             "started {} ago",
             age(state.started_at.as_deref(), look.now_ms)
         ));
+    }
+    words.join(", ")
+}
+
+/// `http, 2 failures in a row for 40 s`, and what the app says about itself.
+fn found(look: &Look, checks: &HealthReport) -> String {
+    let mut words = vec![checks.kind.as_str().to_owned()];
+    let failures = usize::try_from(checks.failures).unwrap_or(usize::MAX);
+    if failures > 0 {
+        let since = age(checks.failing_since.as_deref(), look.now_ms);
+        words.push(format!("{} in a row for {since}", count(failures, "failure")));
+    }
+    if let Some(status) = &checks.status {
+        words.push(format!("it says: {}", escape(status)));
     }
     words.join(", ")
 }

@@ -8,6 +8,7 @@ use crate::actors::mailbox::Depth;
 use crate::actors::telemetry_router::Telemetry;
 use crate::rpc::procedures::{Nothing, TreeKillRequest, TreeNode};
 use crate::rpc::{RpcError, RpcErrorCode};
+use crate::status::health::HealthReport;
 use crate::supervisor::{ChildInfo, ChildRef, Kind, Tree};
 
 /// A supervisor that does not answer within this time is shown without its children.
@@ -74,6 +75,8 @@ fn child(node: &NodeContext, info: &ChildInfo, below: Option<Tree>, is_app: bool
     } else {
         None
     };
+    let checks = app.as_ref().and_then(|state| state.checks.as_ref());
+    let below = checks.and_then(|checks| health_below(info, checks));
     TreeNode {
         name: info.id.to_string(),
         state: info.state.as_str().to_owned(),
@@ -87,8 +90,22 @@ fn child(node: &NodeContext, info: &ChildInfo, below: Option<Tree>, is_app: bool
         os_pid: app.as_ref().and_then(|state| state.os_pid),
         detail: app.map(|state| app_detail(&state)).or(inner.detail),
         kind: inner.kind,
-        children: inner.children,
+        children: inner.children.into_iter().chain(below).collect(),
     }
+}
+
+/// The one actor beneath an app's, which checks its health.
+const HEALTH: &str = "health";
+
+fn health_below(app: &ChildInfo, checks: &HealthReport) -> Option<TreeNode> {
+    app.child.as_ref()?.cell().get_children().first()?;
+    Some(TreeNode {
+        name: HEALTH.to_owned(),
+        kind: "actor".to_owned(),
+        detail: Some(format!("{}, {}", checks.kind.as_str(), checks.health.as_str())),
+        state: "running".to_owned(),
+        ..TreeNode::default()
+    })
 }
 
 /// The messages that wait for an actor. Of a supervisor nobody counts them.
@@ -133,8 +150,13 @@ pub(crate) async fn kill(node: &Arc<NodeContext>, request: TreeKillRequest) -> R
         .await
         .map_err(|_| unavailable("root supervisor"))?
         .children;
-    let mut found = None;
+    let mut found: Option<ChildRef> = None;
     for part in request.path.split('/') {
+        let beneath = found.as_ref().filter(|_| part == HEALTH && children.is_empty());
+        if let Some(health) = beneath.and_then(|app| app.cell().get_children().into_iter().next()) {
+            health.kill();
+            return Ok(Nothing {});
+        }
         let step = children.into_iter().find(|(info, _)| info.id.as_str() == part);
         let Some((info, below)) = step else {
             let path = crate::names::shown(&request.path);

@@ -117,6 +117,28 @@ fn a_young_app_is_looked_at_more_often_and_that_counts_for_nothing() {
 }
 
 #[test]
+fn an_app_that_is_coming_up_is_not_ill_by_a_short_interval_unless_it_hangs() {
+    let quick = HealthPolicy {
+        interval: Duration::from_secs(1),
+        ..policy(3, 1)
+    };
+    let ill_after_ms = |known, finding: &Finding| {
+        let mut checkup = Checkup::new(quick, known, T, T);
+        loop {
+            let at_ms = checkup.due_at_ms();
+            checkup.take(finding, at_ms);
+            if checkup.health() == HealthState::Unhealthy {
+                return at_ms - T;
+            }
+        }
+    };
+    let refused = Finding::ill("refused");
+    assert_eq!(ill_after_ms(HealthState::Unknown, &refused), START_MS);
+    assert_eq!(ill_after_ms(HealthState::Unknown, &hung()), 2_000);
+    assert_eq!(ill_after_ms(HealthState::Healthy, &refused), 2_000);
+}
+
+#[test]
 fn the_first_check_follows_the_initial_delay_or_the_look_of_a_new_daemon_at_once() {
     let delayed = HealthPolicy {
         initial_delay: Duration::from_secs(7),

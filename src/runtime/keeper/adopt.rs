@@ -117,6 +117,9 @@ impl Keeper {
             }
             Err(error) => super::log(format_args!("the output pipe of {} is lost: {error}", record.app)),
         }
+        if record.notify {
+            self.open_ear_again(key, &record);
+        }
         if let Some(slot) = self.apps.slot_mut(key) {
             slot.groups = groups;
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::cgroup::AppGroups;
+use super::ears::Ear;
 use super::output::Output;
 use super::protocol::{ExitHow, LimitFault, Limits, OutputCounters, Running, SpawnStep};
 use super::records::StartRecord;
@@ -34,6 +35,8 @@ pub struct Slot {
     pub limits: Option<(Limits, Vec<LimitFault>)>,
     /// Whom its folders belong to.
     pub owner: Option<(u32, u32)>,
+    /// Where it is heard, if it is.
+    pub ear: Option<Ear>,
     /// The run that has not ended.
     pub run: Option<Run>,
 }
@@ -154,6 +157,7 @@ impl Slot {
             is_group_spent,
             limits: None,
             owner: None,
+            ear: None,
             run: None,
         }
     }
@@ -340,6 +344,7 @@ impl Apps {
             output: slot.output_counters(),
             not_in_force: run.record.not_in_force.clone(),
             label: run.record.label.clone(),
+            notice: slot.ear.as_ref().map(|ear| ear.notice.clone()),
         })
         .collect()
     }

@@ -6,7 +6,7 @@ use rustix::event::epoll::{self, EventFlags};
 
 use super::apps::Key;
 use super::connection::Connection;
-use super::protocol::{Message, Push, Role};
+use super::protocol::{Message, Push, Role, VERSION_OF_HEALTH, VERSION_OLDEST};
 use super::sockets;
 use super::state::{Ending, Keeper};
 use super::turn::Source;
@@ -132,9 +132,15 @@ impl Keeper {
 
     /// Queues `push` for every daemon.
     pub(super) fn push(&mut self, push: Push) {
+        let version = match &push {
+            Push::Checked { .. } | Push::Noticed { .. } => VERSION_OF_HEALTH,
+            Push::Spawned(_) | Push::SpawnFailed { .. } | Push::Exited(_) | Push::OutputDropped { .. } => {
+                VERSION_OLDEST
+            }
+        };
         let message = Message::Push(push);
         for connection in self.connections.values_mut() {
-            if connection.role == Some(Role::Daemon) {
+            if connection.role == Some(Role::Daemon) && connection.version >= version {
                 connection.queue(&message);
             }
         }

@@ -27,6 +27,8 @@ pub struct Connection {
     is_lost: bool,
     /// Who it is, once it said hello.
     pub role: Option<Role>,
+    /// The version that both speak.
+    pub version: u32,
     /// Some of its calls wait until it has taken the answers to those before.
     pub is_held_up: bool,
     /// What the loop waits for.
@@ -44,6 +46,7 @@ impl Connection {
             sent: 0,
             is_lost: false,
             role: None,
+            version: 0,
             is_held_up: false,
             watched_for: EventFlags::IN,
         }

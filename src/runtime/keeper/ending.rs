@@ -113,7 +113,7 @@ impl Keeper {
     /// A child of the keeper's was reaped: a main process, or an orphan of some tree.
     pub(super) fn child_ended(&mut self, reaped: &Reaped) {
         let Some(key) = self.apps.find_child(reaped.pid) else {
-            return;
+            return self.check_was_reaped(reaped);
         };
         // First what it said about its start: a program may end before the keeper learns that it ran.
         self.read_report(key);
@@ -236,6 +236,7 @@ impl Keeper {
         let Some(exit) = exit_of(run, is_oom, survivors_count) else {
             return;
         };
+        self.end_checks_of(&exit.instance);
         self.push(Push::Exited(exit.clone()));
         self.flush();
         self.remember(exit.clone());

@@ -99,6 +99,7 @@ impl Keeper {
         let (program, wanted) = self.program(spawn)?;
         self.make_folders(key, spawn)
             .map_err(|error| system(SpawnStep::Folders, &format!("apps/{}", spawn.app), error))?;
+        self.open_ear(key, spawn)?;
         let entrance = self.enter_groups(key, spawn)?;
         let born = self
             .handover
@@ -106,11 +107,7 @@ impl Keeper {
         let born = match born {
             Err(error) if entrance.birth.is_some() && spawn::is_no_birth(error) => {
                 self.births_into_groups = false;
-                let entrance = self
-                    .apps
-                    .slot(key)
-                    .map(|slot| slot.groups.entrance_by_joining())
-                    .unwrap_or_default();
+                let entrance = self.entrance_by_joining(key);
                 self.handover.bear(self.program(spawn)?.0, None, &entrance.join)
             }
             born => born,
@@ -254,6 +251,23 @@ impl Keeper {
         }
     }
 
+    /// How a child gets into the groups of a running app.
+    pub fn entrance(&self, key: Key) -> Entrance {
+        let slot = self.apps.slot(key);
+        if self.births_into_groups && slot.is_some_and(|slot| !slot.is_group_spent) {
+            slot.map(|slot| slot.groups.entrance()).unwrap_or_default()
+        } else {
+            self.entrance_by_joining(key)
+        }
+    }
+
+    /// The same where none can be born into them.
+    pub fn entrance_by_joining(&self, key: Key) -> Entrance {
+        let slot = self.apps.slot(key);
+        slot.map(|slot| slot.groups.entrance_by_joining())
+            .unwrap_or_default()
+    }
+
     /// Enters a child into the tables.
     fn note(&mut self, key: Key, spawn: &Spawn, born: Born, wanted: Wanted) {
         let pid = born.pid.as_raw_nonzero().get();
@@ -285,6 +299,7 @@ impl Keeper {
             logs: spawn.logs,
             not_in_force,
             label: spawn.label.clone(),
+            notify: spawn.notify,
         };
         let run = Run {
             record,
@@ -385,7 +400,7 @@ fn spawned(run: &Run) -> Spawned {
     }
 }
 
-fn system(step: SpawnStep, path: &str, error: Errno) -> SpawnFault {
+pub(super) fn system(step: SpawnStep, path: &str, error: Errno) -> SpawnFault {
     SpawnFault::System {
         step,
         path: path.to_owned(),
@@ -442,7 +457,7 @@ fn make(made: Result<(), Errno>) -> Result<(), Errno> {
 }
 
 /// The paths to try for `program`, as `execvp` does.
-fn paths(program: &str, environment: &[(String, String)]) -> Result<Vec<CString>, SpawnFault> {
+pub(super) fn paths(program: &str, environment: &[(String, String)]) -> Result<Vec<CString>, SpawnFault> {
     if program.contains('/') {
         return Ok(vec![text(program)?]);
     }
@@ -456,7 +471,7 @@ fn paths(program: &str, environment: &[(String, String)]) -> Result<Vec<CString>
         .collect()
 }
 
-fn text(text: &str) -> Result<CString, SpawnFault> {
+pub(super) fn text(text: &str) -> Result<CString, SpawnFault> {
     CString::new(text).map_err(|_| nul())
 }
 

@@ -12,20 +12,23 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::frame::CALL_BYTES_MAX;
 use super::protocol::{
-    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Refusal, Reply, Request, Spawn, SpawnFault,
-    Spawned, TreeUsage,
+    Capabilities, Check, CheckEnd, Exit, ExitHow, Hello, List, OutputCounters, Refusal, Reply, Request,
+    Spawn, SpawnFault, Spawned, TreeUsage, VERSION_OF_HEALTH,
 };
 use super::{KeeperOptions, KeeperProgram};
 use crate::names::{AppName, InstanceId};
+use crate::runtime::notice::Notice;
 
 mod exits;
 mod known;
+mod notices;
 mod start;
 mod task;
 mod wire;
 
 use exits::Exits;
 use known::Known;
+use notices::Notices;
 
 /// How long a call waits for its answer, the start of a keeper included.
 const CALL_DEADLINE: Duration = Duration::from_secs(15);
@@ -93,6 +96,7 @@ pub struct KeeperLink {
     commands: mpsc::UnboundedSender<Command>,
     exits: Arc<Exits>,
     known: Arc<Known>,
+    notices: Arc<Notices>,
     state: watch::Receiver<LinkState>,
     trouble: watch::Receiver<Option<String>>,
 }
@@ -104,6 +108,8 @@ struct LinkState {
     generation: u64,
     /// Whether there is one now.
     is_connected: bool,
+    /// The version that is spoken on it.
+    version: u32,
     /// What went wrong last.
     why: String,
 }
@@ -119,6 +125,10 @@ enum Command {
         spawn: Box<Spawn>,
         fate: oneshot::Sender<Result<Spawned, SpawnFault>>,
     },
+    Check {
+        check: Box<Check>,
+        end: oneshot::Sender<Result<CheckEnd, SpawnFault>>,
+    },
     Acknowledge(InstanceId),
     /// End the keeper with its apps, then the link.
     Finish,
@@ -130,6 +140,7 @@ impl Command {
         match self {
             Self::Call { reply, .. } => !reply.is_closed(),
             Self::Spawn { fate, .. } => !fate.is_closed(),
+            Self::Check { end, .. } => !end.is_closed(),
             Self::Acknowledge(_) | Self::Finish => true,
         }
     }
@@ -145,7 +156,8 @@ impl KeeperLink {
         let (trouble_told, trouble) = watch::channel(None);
         let exits = Arc::new(Exits::default());
         let known = Arc::new(Known::default());
-        let shared = (Arc::clone(&exits), Arc::clone(&known));
+        let notices = Arc::new(Notices::default());
+        let shared = (Arc::clone(&exits), Arc::clone(&known), Arc::clone(&notices));
         let shown = (shown, trouble_told);
         let task = task::Task::new(options, received, events, shown, shared);
         tokio::spawn(task.run());
@@ -153,6 +165,7 @@ impl KeeperLink {
             commands,
             exits,
             known,
+            notices,
             state,
             trouble,
         };
@@ -292,8 +305,41 @@ impl KeeperLink {
     /// Marks the exit of a run as taken.
     pub fn take_exit(&self, instance: &InstanceId) {
         self.exits.forget(instance);
+        self.notices.forget(instance);
         // Without a task there is no keeper to tell; the next daemon takes it.
         let _ = self.commands.send(Command::Acknowledge(instance.clone()));
+    }
+
+    /// What a run says about itself, from now on and so far.
+    #[must_use]
+    pub fn notices(&self, instance: &InstanceId) -> watch::Receiver<Notice> {
+        self.notices.subscribe(instance)
+    }
+
+    /// Runs a command beside a run, and returns when it has ended. May be dropped; the command then runs on, until its time
+    /// is over or another one takes its place.
+    ///
+    /// # Errors
+    /// When it cannot be started, or its end is not heard of 10 s after its time.
+    pub async fn check(&self, check: Check) -> Result<CheckEnd, KeeperError> {
+        const NEWS_WITHIN: Duration = Duration::from_secs(10);
+        if !self.state.borrow().is_connected {
+            return Err(self.unreachable());
+        }
+        if self.state.borrow().version < VERSION_OF_HEALTH {
+            let why = "it is of an earlier release and runs no checks; restart it".into();
+            return Err(KeeperError::Unreachable { why });
+        }
+        let patience = Duration::from_millis(check.timeout_ms).saturating_add(NEWS_WITHIN);
+        let (end, ended) = oneshot::channel();
+        let check = Box::new(check);
+        if self.commands.send(Command::Check { check, end }).is_err() {
+            return Err(self.unreachable());
+        }
+        match tokio::time::timeout(patience, ended).await {
+            Ok(Ok(result)) => Ok(result?),
+            Ok(Err(_)) | Err(_) => Err(self.unreachable()),
+        }
     }
 
     /// Sends a run's main process a signal.

@@ -120,6 +120,14 @@ pub fn uid_of(pid: i32) -> Option<u32> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// The real group id of a process.
+#[must_use]
+pub fn gid_of(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Gid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// How many descriptors a process has open.
 #[must_use]
 pub fn open_files_of(pid: i32) -> u32 {

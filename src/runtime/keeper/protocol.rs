@@ -8,26 +8,33 @@
 //! Fields may be added with `#[serde(default)]`; anything else raises [`VERSION`], and the two versions before stay
 //! understood.
 //!
-//! Rooms: `start` what a program is started with, `report` what is told of runs, `fault` why something was not done.
+//! Rooms: `start` what a program is started with, `check` commands that look after one, `report` what is told of runs,
+//! `fault` why something was not done.
 
 use serde::{Deserialize, Serialize};
 
 use crate::names::{AppName, InstanceId};
+use crate::runtime::notice::Notice;
 
+mod check;
 mod fault;
 mod report;
 mod start;
 
+pub use check::{CHECK_OUTPUT_BYTES_MAX, Check, CheckEnd};
 #[cfg(test)]
 pub(in crate::runtime::keeper) use fault::FAULT_WHY_BYTES_MAX;
 pub use fault::{LimitFault, Refusal, SpawnFault, SpawnStep, errno_text};
 pub use report::{
     Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage, Waiting,
 };
-pub use start::{Enforce, LABEL_BYTES_MAX, Limits, LogLimits, Spawn, Spawned, User};
+pub use start::{Enforce, LABEL_BYTES_MAX, Limits, LogLimits, NOTIFY_SOCKET, Spawn, Spawned, User};
 
-/// The version that this keeper and this daemon speak.
-pub const VERSION: u32 = 1;
+/// The version that this keeper and this daemon speak. 2 brought what apps say about themselves, and commands that look
+/// after them.
+pub const VERSION: u32 = 2;
+/// The first version with [`Request::Check`], [`Push::Checked`] and [`Push::Noticed`].
+pub const VERSION_OF_HEALTH: u32 = 2;
 /// The oldest version that is still understood: two back, once there are that many.
 pub const VERSION_OLDEST: u32 = 1;
 
@@ -86,6 +93,9 @@ pub enum Request {
         /// Whose exits.
         instances: Vec<InstanceId>,
     },
+    /// Run a command that is to tell how a running app fares. Answered at once; how it ended follows as
+    /// [`Push::Checked`]. One that still runs for the app is killed first.
+    Check(Check),
     /// What the trees of these use. Answered by [`Reply::Stats`].
     Stats {
         /// Which runs; empty: all.
@@ -168,6 +178,20 @@ pub enum Push {
     /// A run is over: the main process has ended, and its whole tree with it. [`Request::List`] tells it again until it
     /// is acknowledged.
     Exited(Exit),
+    /// A command that looked after an app has ended, or was never started.
+    Checked {
+        /// [`Check::id`].
+        id: InstanceId,
+        /// How.
+        result: Result<CheckEnd, SpawnFault>,
+    },
+    /// A run has said something about itself.
+    Noticed {
+        /// Which run.
+        instance: InstanceId,
+        /// All that it has said so far.
+        notice: Notice,
+    },
     /// Output was dropped since the last such message (at most one a second and app).
     OutputDropped {
         /// Whose.

@@ -69,6 +69,9 @@ pub struct StartRecord {
     pub not_in_force: Vec<LimitFault>,
     /// Its label.
     pub label: String,
+    /// It is heard at its socket.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notify: bool,
 }
 
 /// What a record file says is alive or not yet told.

@@ -43,6 +43,7 @@ impl Keeper {
         }
         if let Some(connection) = self.connections.get_mut(&caller) {
             connection.role = Some(role);
+            connection.version = version.min(VERSION);
         }
         if role == Role::Daemon {
             self.daemon_came();
@@ -89,6 +90,10 @@ impl Keeper {
             Request::Find { app } => Ok(self.list(|one| *one == app)),
             Request::Acknowledge { instances } => {
                 self.acknowledge(instances);
+                Ok(Reply::Done)
+            }
+            Request::Check(check) => {
+                self.begin_check(check);
                 Ok(Reply::Done)
             }
             Request::Stats { instances } => Ok(Reply::Stats(self.usage(&instances))),
@@ -150,6 +155,7 @@ impl Keeper {
             if let Some(output) = self.apps.slot(key).and_then(|slot| slot.output.as_ref()) {
                 self.unwatch(output.pipe());
             }
+            self.close_ear(key);
             self.apps.forget(key);
         }
         self.call_off(|spawn| spawn.app == *app);

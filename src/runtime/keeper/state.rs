@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit};
 use super::KeeperOptions;
 use super::apps::{Apps, Key};
 use super::cgroup::Groups;
+use super::checks::Checks;
 use super::connection::Connection;
 use super::output::Scratch;
 use super::protocol::{Exit, LimitFault, Push, Spawn};
@@ -62,6 +63,9 @@ pub struct Keeper {
     pub(super) had_daemon: bool,
     /// When what only starts needed goes back to the system.
     pub(super) give_back_at: Option<Instant>,
+    /// Ears that rest for a moment, and until when.
+    pub(super) resting_ears: VecDeque<(Instant, Key)>,
+    pub(super) checks: Checks,
     pub(super) drops: Vec<Key>,
     pub(super) drops_told_at: Instant,
 }
@@ -129,6 +133,8 @@ impl Keeper {
             had_daemon: false,
             // The keeper's own start was one as well.
             give_back_at: Some(Instant::now()),
+            resting_ears: VecDeque::new(),
+            checks: Checks::default(),
             drops: Vec::new(),
             drops_told_at: Instant::now(),
         })

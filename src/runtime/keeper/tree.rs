@@ -62,6 +62,29 @@ pub fn members(root: &Root, processes: &[ProcStat], keeper: i32, mains: &BTreeSe
     alive.copied().collect()
 }
 
+/// Whether the living process `pid` is of `root`'s tree, whose main process lives: by session, descent or mark, looked at
+/// from the process upwards.
+#[must_use]
+pub fn is_member(root: &Root, pid: i32, keeper: i32, mains: &BTreeSet<i32>) -> bool {
+    /// A process further down than that is not followed.
+    const ANCESTORS_MAX: usize = 64;
+    let mut next = ProcStat::of(pid).filter(|process| !process.is_zombie());
+    for _ in 0..ANCESTORS_MAX {
+        let Some(process) = next else { return false };
+        if process.pid == root.pid {
+            return process.start_ticks == root.start_ticks;
+        }
+        if process.pid == keeper || process.pid <= 1 || process.start_ticks < root.start_ticks {
+            return false;
+        }
+        if process.session == root.pid || is_marked_orphan(root, &process, keeper, mains) {
+            return true;
+        }
+        next = ProcStat::of(process.parent);
+    }
+    false
+}
+
 fn is_marked_orphan(root: &Root, process: &ProcStat, keeper: i32, mains: &BTreeSet<i32>) -> bool {
     if mains.contains(&process.pid) || process.pid == keeper || process.start_ticks < root.start_ticks {
         return false;

@@ -32,6 +32,14 @@ pub(super) enum Source {
     Output(Key),
     /// A main process that is watched by its descriptor.
     Watched(Key),
+    /// Where an app is heard.
+    Ear(Key),
+    /// Where the command of a check reports a failure of its start.
+    CheckReport(Key),
+    /// What the command of a check says.
+    CheckOutput(Key),
+    /// The command of a check, watched by its descriptor.
+    CheckMain(Key),
 }
 
 impl Source {
@@ -44,6 +52,10 @@ impl Source {
             Self::Report(key) => (3, key),
             Self::Output(key) => (4, key),
             Self::Watched(key) => (5, key),
+            Self::Ear(key) => (6, key),
+            Self::CheckReport(key) => (7, key),
+            Self::CheckOutput(key) => (8, key),
+            Self::CheckMain(key) => (9, key),
         };
         EventData::new_u64((kind << 32) | u64::from(key))
     }
@@ -58,6 +70,10 @@ impl Source {
             3 => Self::Report(key),
             4 => Self::Output(key),
             5 => Self::Watched(key),
+            6 => Self::Ear(key),
+            7 => Self::CheckReport(key),
+            8 => Self::CheckOutput(key),
+            9 => Self::CheckMain(key),
             _ => return None,
         })
     }
@@ -90,9 +106,9 @@ impl Keeper {
             // Ends before everything: a restart waits for them. Output last: it can wait.
             sources.sort_by_key(|source| match source {
                 Source::Signals => 0,
-                Source::Watched(_) | Source::Report(_) => 1,
+                Source::Watched(_) | Source::Report(_) | Source::CheckReport(_) | Source::CheckMain(_) => 1,
                 Source::Connection(_) | Source::Listener => 2,
-                Source::Output(_) => 3,
+                Source::Output(_) | Source::Ear(_) | Source::CheckOutput(_) => 3,
             });
             for source in sources {
                 self.see_to(source);
@@ -120,6 +136,10 @@ impl Keeper {
             Source::Report(key) => self.read_report(key),
             Source::Watched(key) => self.watched_ended(key),
             Source::Output(key) => self.take_output(key),
+            Source::Ear(key) => self.hear(key),
+            Source::CheckReport(key) => self.read_check_report(key),
+            Source::CheckOutput(key) => self.read_check_output(key),
+            Source::CheckMain(key) => self.check_main_ended(key),
         }
     }
 
@@ -134,6 +154,8 @@ impl Keeper {
         if taken.contains(&KeeperSignal::Listen) && !self.is_ending() {
             self.listen_anew();
         }
+        // Before their numbers are given away.
+        self.end_checks_that_are_done();
         // One signal may stand for many children.
         while let Some(reaped) = spawn::reap() {
             self.child_ended(&reaped);
@@ -168,10 +190,13 @@ impl Keeper {
             self.run_is_due(key, now);
         }
         self.tell_drops(now);
+        let ears = self.listen_again(now);
+        let checks = self.kill_overdue_checks(now);
         self.give_back(now);
         let (_, next) = self.apps.due(now);
         let drops = (!self.drops.is_empty()).then(|| self.drops_told_at + TELL_DROPS_EVERY);
-        [next, drops, self.give_back_at].into_iter().flatten().min()
+        let times = [next, drops, self.give_back_at, ears, checks];
+        times.into_iter().flatten().min()
     }
 
     /// Gives back what starts needed, once all is quiet.

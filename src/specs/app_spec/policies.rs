@@ -19,7 +19,7 @@ pub struct Health {
     /// http, tcp: default 8080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// http.
+    /// http: default /.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// command.

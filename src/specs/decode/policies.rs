@@ -3,7 +3,8 @@
 use super::artefact::SPAN_HELP;
 use super::fields::{Decoder, Fields};
 use crate::specs::app_spec::{
-    AppSpec, Backoff, HealthKind, Restart, RestartType, Stop, Upgrade, UpgradeFailure, UpgradeStrategy,
+    AppSpec, Backoff, HealthKind, Isolation, Restart, RestartType, Stop, Upgrade, UpgradeFailure,
+    UpgradeStrategy,
 };
 use crate::specs::mistake::codes;
 use crate::specs::values::{Signal, Span};
@@ -114,6 +115,28 @@ impl Decoder<'_> {
     }
 
     /// A candidate and the running instance must be told apart by where they listen.
+    /// Only a process says something by `sd_notify`, or has commands run beside it.
+    pub(super) fn check_probe(&mut self, fields: &Fields<'_>, spec: &AppSpec) {
+        let kind = spec.health.as_ref().map(|health| health.policy().kind);
+        let is_in_host = matches!(spec.isolation(), Isolation::Embedded | Isolation::Wasm);
+        let Some(kind) = kind.filter(|_| is_in_host) else {
+            return;
+        };
+        let needs_process = match kind {
+            HealthKind::Command | HealthKind::Notify => true,
+            HealthKind::Http | HealthKind::Tcp | HealthKind::Custom => false,
+        };
+        if needs_process {
+            let message = format!(
+                "a `{}` health check needs an app that is a process of its own, which `isolation: {}` is not",
+                kind.as_str(),
+                spec.isolation().as_str()
+            );
+            let help = "use an http, tcp or custom check";
+            self.mistake(fields.key_at("health"), codes::COMBINATION, message, help);
+        }
+    }
+
     pub(super) fn check_handover(&mut self, fields: &Fields<'_>, spec: &AppSpec) {
         if spec.upgrade.strategy != Some(UpgradeStrategy::Handover) {
             return;

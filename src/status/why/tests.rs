@@ -446,3 +446,62 @@ fn who_waits_for_one_that_has_given_up_says_so() {
         assert!(found.ends_with(told_of), "{found}");
     }
 }
+
+#[test]
+fn what_its_checks_found_is_told_and_since_when() {
+    use crate::specs::app_spec::HealthKind;
+    use crate::status::health::{HealthFailure, HealthReport};
+    let report = |health, failures: u32| {
+        let reason = "http 503 from http://127.0.0.1:8080/health".to_owned();
+        HealthReport {
+            failures,
+            failing_since: (failures > 0).then(|| rfc3339(NOW - 90_000)),
+            reasons: vec![HealthFailure {
+                at: rfc3339(NOW),
+                reason,
+            }],
+            ..HealthReport::blank(HealthKind::Http, health)
+        }
+    };
+    let failing = "http 503 from http://127.0.0.1:8080/health";
+    for (health, failures, running, next) in [
+        (
+            HealthState::Healthy,
+            0,
+            "is healthy.".to_owned(),
+            "Nothing is left to do.",
+        ),
+        (
+            HealthState::Healthy,
+            2,
+            format!("is healthy, though its checks fail: {failing}, 2 times in a row since 1 min ago."),
+            "Nothing is left to do.",
+        ),
+        (
+            HealthState::Unhealthy,
+            3,
+            format!("is not healthy: {failing}, 3 times in a row since 1 min ago."),
+            "Next: it is checked again; a temporary app is not restarted.",
+        ),
+        (
+            HealthState::Unknown,
+            1,
+            format!("has yet to prove healthy: {failing} since 1 min ago."),
+            "Next: it is checked again.",
+        ),
+    ] {
+        let mut state = state(RunState::Running, SyncState::Synced);
+        state.health = health;
+        state.checks = Some(report(health, failures));
+        let text = told(&state, |_| {});
+        assert_eq!(text, format!("{ORIGIN} 1.0.0 has run and {running} {next}"));
+    }
+    let mut state = state(RunState::Stopping, SyncState::Synced);
+    state.health = HealthState::Unhealthy;
+    state.last_error = error("unhealthy: no answer");
+    let text = told(&state, |_| {});
+    assert_eq!(
+        text,
+        format!("{ORIGIN} It has got its stop signal, to be started again: unhealthy: no answer.")
+    );
+}

@@ -252,7 +252,7 @@ async fn the_longest_silence_is_final_and_counted_only_where_somebody_hears() {
     let mut stage = Stage::new().await;
     let app = stage.app.clone();
     stage.run(&checked(NOTIFY, |spec| {
-        spec.restart.kind = Some(RestartType::Temporary)
+        spec.restart.kind = Some(RestartType::Temporary);
     }));
     stage.until_status(RunState::Running).await;
     stage.runtime.say(&app, b"READY=1");

@@ -136,6 +136,7 @@ fn the_list_of_the_largest_node_fits_into_a_frame() {
         },
         not_in_force: vec![fault; 3],
         label: label.clone(),
+        notice: None,
     };
     let exit = Exit {
         app: app.clone(),

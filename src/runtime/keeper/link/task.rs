@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::wire::{Due, Lost, Wire};
-use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, start};
+use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, Notices, start};
 use crate::names::InstanceId;
 use crate::runtime::keeper::frame::CALL_BYTES_MAX;
 use crate::runtime::keeper::protocol::{
-    Call, Hello, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
-    Spawned, VERSION,
+    Call, CheckEnd, Hello, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn,
+    SpawnFault, Spawned, VERSION, VERSION_OF_HEALTH,
 };
 
 /// The wait before the next attempt to reach a keeper, doubling.
@@ -44,9 +44,12 @@ pub struct Task {
     trouble: watch::Sender<Option<String>>,
     exits: Arc<Exits>,
     known: Arc<Known>,
+    notices: Arc<Notices>,
     next_id: u64,
     calls: HashMap<u64, PendingCall>,
     spawns: HashMap<InstanceId, PendingSpawn>,
+    /// Commands whose end is to come on this connection.
+    checks: HashMap<InstanceId, oneshot::Sender<Result<CheckEnd, SpawnFault>>>,
     /// What came while there was no connection.
     held: Vec<Command>,
     /// The keeper was told to end for good: after it there is no other.
@@ -59,7 +62,7 @@ impl Task {
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<LinkEvent>,
         (shown, trouble): (watch::Sender<LinkState>, watch::Sender<Option<String>>),
-        (exits, known): (Arc<Exits>, Arc<Known>),
+        (exits, known, notices): (Arc<Exits>, Arc<Known>, Arc<Notices>),
     ) -> Self {
         Self {
             options,
@@ -69,9 +72,11 @@ impl Task {
             trouble,
             exits,
             known,
+            notices,
             next_id: 0,
             calls: HashMap::new(),
             spawns: HashMap::new(),
+            checks: HashMap::new(),
             held: Vec::new(),
             is_finishing: false,
         }
@@ -115,6 +120,7 @@ impl Task {
 
     /// There is no connection.
     fn lost(&self, why: &str) {
+        self.notices.lost();
         self.shown.send_modify(|state| {
             state.is_connected = false;
             why.clone_into(&mut state.why);
@@ -145,6 +151,7 @@ impl Task {
     fn prune(&mut self) {
         self.calls.retain(|_, call| !call.reply.is_closed());
         self.spawns.retain(|_, spawn| !spawn.fate.is_closed());
+        self.checks.retain(|_, end| !end.is_closed());
     }
 
     /// A connection on which hello and the list have passed.
@@ -194,7 +201,7 @@ impl Task {
                     } => {
                         let hello = hello.take();
                         let hello = hello.ok_or_else(|| Lost::Broken("a list before the hello".into()))?;
-                        self.begin(wire, &list)?;
+                        self.begin(wire, &list, hello.version)?;
                         let _ = self.events.try_send(LinkEvent::Connected { hello, list });
                         return Ok(());
                     }
@@ -211,7 +218,10 @@ impl Task {
     }
 
     /// Brings a new connection up to date: exits that came meanwhile, and everything that was not answered, again.
-    fn begin(&mut self, wire: &mut Wire, list: &List) -> Result<(), Lost> {
+    fn begin(&mut self, wire: &mut Wire, list: &List, version: u32) -> Result<(), Lost> {
+        // Their ends were told on the connection before, or never: whoever waits looks anew.
+        self.checks.clear();
+        self.notices.connected(list, version >= VERSION_OF_HEALTH);
         let mut known: HashSet<&InstanceId> = list.running.iter().map(|run| &run.instance).collect();
         known.extend(self.spawns.keys());
         known.extend(list.waiting.iter().map(|waiting| &waiting.instance));
@@ -238,6 +248,7 @@ impl Task {
         wire.write()?;
         self.shown.send_modify(|state| {
             state.is_connected = true;
+            state.version = version;
             state.generation += 1;
             state.why.clear();
         });
@@ -317,6 +328,12 @@ impl Task {
                 }
             }
             Push::Exited(exit) => self.exits.came(exit),
+            Push::Checked { id, result } => {
+                if let Some(end) = self.checks.remove(&id) {
+                    let _ = end.send(result);
+                }
+            }
+            Push::Noticed { instance, notice } => self.notices.came(&instance, notice),
             Push::OutputDropped { app, output } => {
                 let _ = self.events.try_send(LinkEvent::OutputDropped { app, output });
             }
@@ -332,6 +349,7 @@ impl Task {
         let mut spawns = Vec::new();
         let mut calls = Vec::new();
         let mut acknowledged = Vec::new();
+        let mut checks = Vec::new();
         for command in commands {
             match command {
                 Command::Call { request, reply } => calls.push(PendingCall { request, reply }),
@@ -339,6 +357,10 @@ impl Task {
                     spawns.push((*spawn).clone());
                     self.spawns
                         .insert(spawn.instance.clone(), PendingSpawn { spawn, fate });
+                }
+                Command::Check { check, end } => {
+                    self.checks.insert(check.id.clone(), end);
+                    checks.push(*check);
                 }
                 Command::Acknowledge(instance) => acknowledged.push(instance),
                 Command::Finish => self.is_finishing = true,
@@ -354,6 +376,11 @@ impl Task {
         }
         for call in calls {
             self.send_call(wire, call)?;
+        }
+        for check in checks {
+            let id = next(&mut self.next_id);
+            let request = Request::Check(check);
+            wire.queue(&Call { id, request })?;
         }
         if self.is_finishing {
             // More than once does no harm.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LimitFault;
 use crate::names::{AppName, InstanceId};
+use crate::runtime::notice::Notice;
 
 /// Who the keeper is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct Running {
     pub not_in_force: Vec<LimitFault>,
     /// As it was given at the start.
     pub label: String,
+    /// What it has said about itself; none: it is not heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
 }
 
 /// An app's output in numbers.

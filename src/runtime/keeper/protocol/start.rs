@@ -36,10 +36,16 @@ pub struct Spawn {
     pub stop_grace_ms: u64,
     /// How large and how many its log files may get.
     pub logs: LogLimits,
+    /// Whether it is heard at [`NOTIFY_SOCKET`](super::NOTIFY_SOCKET) in its folder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notify: bool,
     /// Kept with the run and given back by [`super::Request::List`]: means nothing to the keeper. At most
     /// [`LABEL_BYTES_MAX`] long.
     pub label: String,
 }
+
+/// The name of the socket in an app's folder at which it is heard.
+pub const NOTIFY_SOCKET: &str = "notify";
 
 /// The longest [`Spawn::label`]: a list holds that of every app.
 pub const LABEL_BYTES_MAX: usize = 128;

@@ -17,6 +17,7 @@ fn start(app: &str) -> StartRecord {
         logs: LogLimits::default(),
         not_in_force: Vec::new(),
         label: "l".into(),
+        notify: false,
     }
 }
 
