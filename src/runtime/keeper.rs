@@ -1,7 +1,7 @@
 //! The keeper: the small process whose children the apps are, so that they outlive the daemon.
 //!
 //! One thread, no async runtime, nothing that grows. It starts apps ([`launch`], [`spawn`]), is their subreaper, writes
-//! their output into bounded logs ([`output`]), sees their whole trees off ([`ending`], [`tree`], [`cgroup`]), remembers
+//! their output into bounded logs ([`output`]), confines them to their own files ([`sandbox`]), sees their whole trees off ([`ending`], [`tree`], [`cgroup`]), remembers
 //! exits, and records what the next keeper must know ([`records`]). The daemon speaks to it over a socket
 //! ([`protocol`], [`frame`]) through [`link`]. If the daemon dies, nothing changes for the apps. If the keeper dies, they
 //! live on, and the next one adopts them ([`adopt`]). For hosts that have no program to be a keeper the same loop runs
@@ -39,6 +39,7 @@ pub mod proc;
 pub mod protocol;
 pub mod records;
 mod requests;
+mod sandbox;
 pub mod sockets;
 mod spawn;
 mod state;

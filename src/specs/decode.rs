@@ -266,6 +266,7 @@ impl Decoder<'_> {
             self.missing(fields, "command", "without a `source` there is nothing else to run: add for example `command: [\"/usr/bin/my-app\"]`");
         }
         self.check_handover(fields, spec);
+        self.check_sandbox(fields, spec);
     }
 }
 

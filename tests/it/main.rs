@@ -61,6 +61,7 @@ mod keeper_queue;
 #[path = "../support/keeper_rig.rs"]
 mod keeper_rig;
 mod keeper_runtime;
+mod keeper_sandbox;
 mod keeper_silence;
 mod keeper_user;
 #[path = "../support/kill_model.rs"]

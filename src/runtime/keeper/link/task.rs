@@ -11,8 +11,8 @@ use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, start};
 use crate::names::InstanceId;
 use crate::runtime::keeper::frame::CALL_BYTES_MAX;
 use crate::runtime::keeper::protocol::{
-    Call, Hello, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault,
-    Spawned, VERSION,
+    Call, Hello, LimitFault, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn,
+    SpawnFault, Spawned, VERSION, VERSION_OLDEST, VERSION_THAT_CONFINES,
 };
 
 /// The wait before the next attempt to reach a keeper, doubling.
@@ -49,6 +49,8 @@ pub struct Task {
     spawns: HashMap<InstanceId, PendingSpawn>,
     /// What came while there was no connection.
     held: Vec<Command>,
+    /// What the keeper speaks.
+    version: u32,
     /// The keeper was told to end for good: after it there is no other.
     is_finishing: bool,
 }
@@ -73,6 +75,7 @@ impl Task {
             calls: HashMap::new(),
             spawns: HashMap::new(),
             held: Vec::new(),
+            version: VERSION_OLDEST,
             is_finishing: false,
         }
     }
@@ -194,6 +197,7 @@ impl Task {
                     } => {
                         let hello = hello.take();
                         let hello = hello.ok_or_else(|| Lost::Broken("a list before the hello".into()))?;
+                        self.version = hello.version;
                         self.begin(wire, &list)?;
                         let _ = self.events.try_send(LinkEvent::Connected { hello, list });
                         return Ok(());
@@ -224,6 +228,7 @@ impl Task {
         }
         self.exits.give_up(|instance| known.contains(instance));
         self.prune();
+        self.refuse_what_is_not_understood();
         for (_, call) in std::mem::take(&mut self.calls) {
             self.send_call(wire, call)?;
         }
@@ -335,6 +340,9 @@ impl Task {
         for command in commands {
             match command {
                 Command::Call { request, reply } => calls.push(PendingCall { request, reply }),
+                Command::Spawn { spawn, fate } if !self.is_understood(&spawn) => {
+                    let _ = fate.send(Err(not_understood()));
+                }
                 Command::Spawn { spawn, fate } => {
                     spawns.push((*spawn).clone());
                     self.spawns
@@ -364,6 +372,23 @@ impl Task {
         Ok(())
     }
 
+    /// Whether the keeper knows everything that this start asks for. An older one passes over what it does not know.
+    fn is_understood(&self, spawn: &Spawn) -> bool {
+        spawn.confinement.is_none() || self.version >= VERSION_THAT_CONFINES
+    }
+
+    /// Starts that a keeper before this one would have understood.
+    fn refuse_what_is_not_understood(&mut self) {
+        let all = std::mem::take(&mut self.spawns);
+        let (understood, others): (HashMap<_, _>, HashMap<_, _>) = all
+            .into_iter()
+            .partition(|(_, pending)| self.is_understood(&pending.spawn));
+        self.spawns = understood;
+        for pending in others.into_values() {
+            let _ = pending.fate.send(Err(not_understood()));
+        }
+    }
+
     fn send_call(&mut self, wire: &mut Wire, call: PendingCall) -> Result<(), Lost> {
         let id = next(&mut self.next_id);
         wire.queue(&Call {
@@ -372,6 +397,14 @@ impl Task {
         })?;
         self.calls.insert(id, call);
         Ok(())
+    }
+}
+
+fn not_understood() -> SpawnFault {
+    let why = "the keeper is of an older release, which confines nothing: stop all apps, so that it ends and one of this \
+               release takes its place";
+    SpawnFault::Limits {
+        faults: vec![LimitFault::new("sandbox.read_only", why.to_owned())],
     }
 }
 
