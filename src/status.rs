@@ -203,7 +203,7 @@ pub struct AppState {
     pub next_try_at: Option<String>,
     /// Dependencies that it waits for.
     pub waits_for: Vec<AppName>,
-    /// Limits that were asked for and are not in force (`enforce = "best_effort"`).
+    /// Limits and rules of the sandbox that were asked for and are not in force (`enforce = "best_effort"`).
     pub not_enforced: Vec<String>,
 }
 

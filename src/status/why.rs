@@ -58,6 +58,7 @@ pub fn why(facts: &WhyFacts<'_>) -> String {
     let sentences = [
         facts.origin(),
         facts.present(),
+        facts.not_in_force(),
         facts.difference(),
         facts.last_words(),
         facts.next(),
@@ -240,6 +241,13 @@ impl WhyFacts<'_> {
             }
             _ => String::new(),
         }
+    }
+
+    /// What it runs without, though it was asked for (`enforce = "best_effort"`).
+    fn not_in_force(&self) -> Option<String> {
+        let not_enforced = &self.state.not_enforced;
+        (!not_enforced.is_empty())
+            .then(|| format!("It runs without what was asked for: {}.", not_enforced.join("; ")))
     }
 
     /// In what it differs from git, which is not applied to it.

@@ -97,6 +97,17 @@ const ORIGIN: &str =
     "hello should run 1.1.0 since 3f90c2e \"hello 1.1\" (Dana, 1 min ago, apps/hello/app.yaml:2).";
 
 #[test]
+fn what_it_runs_without_is_said() {
+    let mut state = state(RunState::Running, SyncState::Synced);
+    let missing = ["sandbox.read_only: no Landlock", "limits.pids: no controller"];
+    state.not_enforced = missing.map(str::to_owned).to_vec();
+    let said = told(&state, |_| {});
+    let expected =
+        "It runs without what was asked for: sandbox.read_only: no Landlock; limits.pids: no controller.";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn each_state_says_why_it_is_so_and_what_happens_next() {
     use RunState::{Backoff, Failed, Running, Starting, Stopped, Waiting};
     let with = |status, change: fn(&mut AppState)| {
