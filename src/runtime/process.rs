@@ -324,7 +324,7 @@ fn not_prepared(step: SpawnStep, path: &str, errno: i32) -> RuntimeError {
         SpawnStep::Record => format!("{step} keeper.records"),
         _ => format!("{step} {path}"),
     };
-    let reason = protocol::errno_text(errno);
+    let reason = step.reason(errno);
     if step.is_of_the_sandbox() && !matches!(errno, libc::ENOMEM | libc::EMFILE | libc::ENFILE) {
         return RuntimeError::NotEnforceable {
             what: "sandbox.read_only".to_owned(),

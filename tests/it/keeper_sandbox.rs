@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use osier::runtime::keeper::link::KeeperError;
-use osier::runtime::keeper::protocol::{Confinement, Enforce, ExitHow, Spawn, SpawnFault, Spawned, User};
+use osier::runtime::keeper::protocol::{
+    Confinement, Enforce, ExitHow, Spawn, SpawnFault, SpawnStep, Spawned, User,
+};
 
-use crate::keeper_rig::{Rig, environment_of, wait_until};
+use crate::keeper_rig::{PATIENCE, Rig, environment_of, wait_until};
 
 /// `nobody`, everywhere.
 const NOBODY: u32 = 65534;
@@ -370,6 +372,43 @@ async fn tmp_is_the_apps_own_and_goes_with_the_instance() {
 }
 
 #[tokio::test]
+async fn what_an_app_must_see_below_tmp_is_seen_and_read_only() {
+    if !is_root() {
+        return;
+    }
+    for who in EVERYBODY {
+        let place = Place::new(who).await;
+        let artefact = tempfile::tempdir_in("/tmp").unwrap();
+        let path = artefact.path().canonicalize().unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(
+            path.join("run"),
+            "#!/bin/sh\necho ran\necho x > file || echo refused\n",
+        )
+        .unwrap();
+        fs::set_permissions(path.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut spawn = place.spawn("", Some(data()));
+        spawn.command = vec!["./run".to_owned()];
+        spawn.working_dir = path.to_str().unwrap().to_owned();
+        // Not seen, it cannot be run.
+        place.rig.fails(spawn.clone()).await;
+        spawn.confinement = Some(Confinement {
+            visible: vec![spawn.working_dir.clone()],
+            ..data()
+        });
+        let spawned = place.rig.link.spawn(spawn).await.unwrap();
+        assert_eq!(place.rig.exit(&spawned).await.how, ExitHow::Code(0));
+        let said = place.rig.texts("web");
+        assert_eq!(
+            (said.first().unwrap().as_str(), said.last().unwrap().as_str()),
+            ("ran", "refused"),
+            "{who:?}"
+        );
+        assert!(!path.join("file").exists());
+    }
+}
+
+#[tokio::test]
 async fn children_of_an_app_are_confined_with_it() {
     if !is_root() {
         return;
@@ -500,6 +539,49 @@ async fn without_mount_namespaces_a_confined_app_fails_or_is_told_to_be_confined
         place.says("echo x > $OTHER/new && echo fine", None).await,
         ["fine"]
     );
+}
+
+/// Inside a user namespace that allows one confined app: two mount namespaces, of which one is for mounts on their way.
+const WITH_ROOM_FOR_ONE: &str = "exec unshare --user --map-root-user sh -c \
+    'echo 2 > /proc/sys/user/max_mnt_namespaces && echo 0 > /proc/sys/user/max_user_namespaces && exec OSIER \"$@\"' sh \"$@\"";
+
+#[tokio::test]
+async fn a_sandbox_that_was_there_before_and_is_not_now_fails_the_start_with_the_step_and_is_looked_for_anew()
+{
+    if !is_root() {
+        return;
+    }
+    let place = Place::with(Who::Root, WITH_ROOM_FOR_ONE).await;
+    let first = place
+        .rig
+        .link
+        .spawn(place.spawn("exec sleep 1000", Some(writable(&[]))))
+        .await
+        .unwrap();
+    assert_eq!(first.not_in_force, []);
+    let second = || Spawn {
+        app: "second".parse().unwrap(),
+        ..place.spawn("exec sleep 1000", Some(writable(&[])))
+    };
+    let KeeperError::NotSpawned(SpawnFault::System { step, errno, .. }) = place.rig.fails(second()).await
+    else {
+        panic!("not a fault of a step");
+    };
+    assert_eq!((step, errno), (SpawnStep::PrivateFolders, libc::ENOSPC));
+    assert_eq!(faults_of(&place, second()).await.len(), 1);
+    place.rig.stop(&first, Duration::from_secs(2)).await;
+    // Mended, as soon as the kernel has let go of the first one's: nothing of the failure is remembered.
+    let started = async {
+        loop {
+            match place.rig.link.spawn(second()).await {
+                Ok(spawned) => return spawned,
+                Err(KeeperError::NotSpawned(SpawnFault::Limits { .. })) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let spawned = tokio::time::timeout(PATIENCE, started).await.unwrap();
+    assert_eq!(spawned.not_in_force, []);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ mod node_keeper;
 mod node_kills;
 mod node_leavings;
 mod node_life;
+mod node_sandbox;
 #[path = "../support/other_half.rs"]
 mod other_half;
 mod otp_admin;

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::launch::{self, make, nul, system};
 use super::protocol::{
-    Confinement, Enforce, LimitFault, SandboxMeans, Spawn, SpawnFault, SpawnStep, VISIBLE_MAX, errno_text,
+    Confinement, Enforce, LimitFault, SandboxMeans, Spawn, SpawnFault, SpawnStep, VISIBLE_MAX,
 };
 use super::spawn::landlock::{self, Ruleset};
 use super::spawn::{Mounts, Program, Sandbox, UserNamespace};
@@ -85,10 +85,11 @@ impl Means {
         if self.mounts(is_other_user).is_none() {
             let why = match self.mounts {
                 Ok(_) => "only root can give them to another user's app".to_owned(),
-                Err((_, errno)) => format!(
+                Err((step, errno @ (libc::EPERM | libc::EACCES))) => format!(
                     "{} (run the node as root, or allow user namespaces)",
-                    errno_text(errno)
+                    step.reason(errno)
                 ),
+                Err((step, errno)) => step.reason(errno),
             };
             missing.push(LimitFault::new(
                 RULE,
@@ -131,13 +132,14 @@ impl Keeper {
     }
 
     fn try_mounts(&mut self) -> Result<MountsBy, (SpawnStep, i32)> {
-        let by_privilege = self.try_mounts_by(MountsBy::Privilege);
-        if by_privilege.is_ok() {
-            return Ok(MountsBy::Privilege);
+        match self.try_mounts_by(MountsBy::Privilege) {
+            Ok(()) => Ok(MountsBy::Privilege),
+            // Only who may not mount at all needs the other way, whose refusal then tells more.
+            Err((_, libc::EPERM | libc::EACCES)) => self
+                .try_mounts_by(MountsBy::UserNamespace)
+                .map(|()| MountsBy::UserNamespace),
+            Err(failed) => Err(failed),
         }
-        // Its own refusal tells more than that an ordinary user may not mount.
-        self.try_mounts_by(MountsBy::UserNamespace)
-            .map(|()| MountsBy::UserNamespace)
     }
 
     fn try_mounts_by(&mut self, by: MountsBy) -> Result<(), (SpawnStep, i32)> {

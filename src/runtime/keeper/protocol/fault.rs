@@ -9,7 +9,7 @@ use crate::names::{AppName, InstanceId};
 #[serde(rename_all = "snake_case")]
 pub enum SpawnFault {
     /// A system call failed on the way; nothing runs.
-    #[error("{step} {path}: {}", errno_text(*errno))]
+    #[error("{step} {path}: {}", step.reason(*errno))]
     System {
         /// Which step of the start.
         step: SpawnStep,
@@ -119,6 +119,16 @@ impl SpawnStep {
         Self::PrivateFolders,
         Self::Landlock,
     ];
+
+    /// Why it failed, in words. For namespaces and mounts the kernel's words do not mean what they say.
+    #[must_use]
+    pub fn reason(self, errno: i32) -> String {
+        if self.is_of_the_sandbox() && errno == libc::ENOSPC {
+            return "user.max_user_namespaces, user.max_mnt_namespaces or fs.mount-max allows no more"
+                .to_owned();
+        }
+        errno_text(errno)
+    }
 
     /// Whether a failure means that this machine does not give what confines an app.
     #[must_use]

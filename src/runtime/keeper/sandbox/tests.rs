@@ -48,6 +48,8 @@ fn what_is_missing_is_named_with_what_to_do_and_not_cut() {
             && both[1].ends_with("allow user namespaces)"),
         "{both:?}"
     );
+    let no_more = told(&means(7, Err((SpawnStep::MountNamespace, libc::ENOSPC))), false);
+    assert!(no_more[0].ends_with("fs.mount-max allows no more"), "{no_more:?}");
     let other = told(&means(7, Ok(MountsBy::UserNamespace)), true);
     assert!(
         other[0].ends_with("only root can give them to another user's app"),
