@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use osier::runtime::keeper::link::KeeperError;
@@ -31,6 +32,9 @@ fn nobody() -> User {
         groups: vec![NOBODY],
     }
 }
+
+/// The oldest Landlock that rules truncating.
+const LANDLOCK_ABI_MIN: u32 = 3;
 
 /// Who runs the keeper, and whom the app runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +76,24 @@ fn wrapper(folder: &Path, how: &str) -> PathBuf {
 const AS_NOBODY: &str = "exec setpriv --reuid=65534 --regid=65534 --clear-groups OSIER \"$@\"";
 
 impl Place {
-    async fn new(who: Who) -> Self {
-        let how = if who == Who::Ordinary {
-            AS_NOBODY
-        } else {
-            "exec OSIER \"$@\""
+    /// None where this machine does not give what confines: asked of other programs, not of the keeper.
+    async fn new(who: Who) -> Option<Self> {
+        let (how, probe) = match who {
+            Who::Ordinary => (
+                AS_NOBODY,
+                "exec setpriv --reuid=65534 --regid=65534 --clear-groups unshare --user --mount true",
+            ),
+            Who::Root | Who::RootForNobody => ("exec OSIER \"$@\"", "exec unshare --mount true"),
         };
-        Self::with(who, how).await
+        let probed = Command::new("sh").args(["-c", probe]).status().unwrap();
+        let place = Self::with(who, how).await;
+        let means = place.rig.link.capabilities().await.unwrap().sandbox.unwrap();
+        if !probed.success() || means.landlock_abi < LANDLOCK_ABI_MIN {
+            println!("skipped: this machine has no mount namespaces for {who:?}, or no Landlock");
+            return None;
+        }
+        assert_eq!(means.missing, [], "{who:?}");
+        Some(place)
     }
 
     /// Whose keeper is started by the shell command `how`.
@@ -205,7 +220,9 @@ async fn a_confined_app_changes_nothing_of_others_by_no_way_that_is_open_without
         return;
     }
     for who in EVERYBODY {
-        let place = Place::new(who).await;
+        let Some(place) = Place::new(who).await else {
+            continue;
+        };
         let said = place.says(&script_of(&WAYS_OUT), Some(data())).await;
         assert_eq!(said, all(&WAYS_OUT, "no"), "{who:?}");
         // Each way is one: without the sandbox it is open.
@@ -229,7 +246,9 @@ async fn root_itself_cannot_undo_its_sandbox() {
     if !is_root() {
         return;
     }
-    let place = Place::new(Who::Root).await;
+    let Some(place) = Place::new(Who::Root).await else {
+        return;
+    };
     let said = place.says(&script_of(&WAYS_OF_ROOT), Some(data())).await;
     assert_eq!(said, all(&WAYS_OF_ROOT, "no"));
     let said = place.says(&script_of(&WAYS_OF_ROOT), None).await;
@@ -279,7 +298,9 @@ async fn a_confined_app_can_do_what_programs_need() {
         return;
     }
     for who in EVERYBODY {
-        let place = Place::new(who).await;
+        let Some(place) = Place::new(who).await else {
+            continue;
+        };
         let said = place.says(&script_of(&NEEDED), Some(data())).await;
         assert_eq!(said, all(&NEEDED, "yes"), "{who:?}");
         let uid = if who == Who::Root { 0 } else { NOBODY };
@@ -312,7 +333,9 @@ async fn only_what_is_listed_is_writable() {
         TRIES.map(|(name, _)| format!("{name} {}", answer(name)))
     };
     for who in EVERYBODY {
-        let place = Place::new(who).await;
+        let Some(place) = Place::new(who).await else {
+            continue;
+        };
         let script = script_of(&TRIES);
         for (listed, writable_ones) in [
             (&["data/uploads", "cache"][..], &["uploads", "cache"][..]),
@@ -331,7 +354,9 @@ async fn a_link_that_an_app_put_in_the_place_of_its_folder_lets_nothing_start() 
         return;
     }
     for who in EVERYBODY {
-        let place = Place::new(who).await;
+        let Some(place) = Place::new(who).await else {
+            continue;
+        };
         place.says("ln -s $OTHER uploads", Some(data())).await;
         let spawn = place.spawn("echo x > $OTHER/new", Some(writable(&["data/uploads"])));
         let KeeperError::NotSpawned(fault) = place.rig.fails(spawn).await else {
@@ -352,7 +377,9 @@ async fn tmp_is_the_apps_own_and_goes_with_the_instance() {
         return;
     }
     for who in EVERYBODY {
-        let place = Place::new(who).await;
+        let Some(place) = Place::new(who).await else {
+            continue;
+        };
         let outside =
             ["/tmp", "/var/tmp", "/dev/shm"].map(|folder| tempfile::NamedTempFile::new_in(folder).unwrap());
         let look = "for folder in /tmp /var/tmp /dev/shm; do find $folder -maxdepth 1 -type f; echo x > $folder/mine; done";
@@ -377,7 +404,9 @@ async fn what_an_app_must_see_below_tmp_is_seen_and_read_only() {
         return;
     }
     for who in EVERYBODY {
-        let place = Place::new(who).await;
+        let Some(place) = Place::new(who).await else {
+            continue;
+        };
         let artefact = tempfile::tempdir_in("/tmp").unwrap();
         let path = artefact.path().canonicalize().unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
@@ -413,7 +442,9 @@ async fn children_of_an_app_are_confined_with_it() {
     if !is_root() {
         return;
     }
-    let place = Place::new(Who::RootForNobody).await;
+    let Some(place) = Place::new(Who::RootForNobody).await else {
+        return;
+    };
     let script =
         "(setsid sh -c 'if echo x > $OTHER/new; then echo yes; else echo no; fi' 2> /dev/null) & wait";
     assert_eq!(place.says(script, Some(data())).await, ["no"]);
@@ -424,7 +455,9 @@ async fn a_set_user_id_program_gives_nothing_where_new_privileges_are_given_up()
     if !is_root() {
         return;
     }
-    let place = Place::new(Who::RootForNobody).await;
+    let Some(place) = Place::new(Who::RootForNobody).await else {
+        return;
+    };
     let program = place.rig.app_dir("id");
     fs::copy("/usr/bin/id", &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
@@ -443,7 +476,9 @@ async fn one_that_may_gain_privileges_is_confined_with_them() {
     if !is_root() {
         return;
     }
-    let place = Place::new(Who::RootForNobody).await;
+    let Some(place) = Place::new(Who::RootForNobody).await else {
+        return;
+    };
     for name in ["id", "touch"] {
         let program = place.rig.app_dir(name);
         fs::copy(Path::new("/usr/bin").join(name), &program).unwrap();
@@ -468,7 +503,9 @@ async fn confined_apps_outlive_keeper_and_daemon_and_are_found_again() {
         return;
     }
     for who in EVERYBODY {
-        let mut place = Place::new(who).await;
+        let Some(mut place) = Place::new(who).await else {
+            continue;
+        };
         let spawn = place.spawn("setsid sleep 999 & exec sleep 998", Some(data()));
         let web = place.rig.link.spawn(spawn).await.unwrap();
         wait_until("the tree is grown", || place.rig.marked().len() == 3).await;
