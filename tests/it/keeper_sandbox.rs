@@ -256,6 +256,24 @@ async fn root_itself_cannot_undo_its_sandbox() {
     assert_eq!(said, all(&WAYS_OF_ROOT, "yes"));
 }
 
+#[tokio::test]
+async fn a_device_in_a_writable_folder_is_none() {
+    if !is_root() {
+        return;
+    }
+    let Some(place) = Place::new(Who::Root).await else {
+        return;
+    };
+    // A second null, made when nobody confined the app.
+    let ways = [("write to it", "echo x > device")];
+    let made = place
+        .says(&format!("mknod device c 1 3; {}", script_of(&ways)), None)
+        .await;
+    assert_eq!(made, all(&ways, "yes"));
+    let said = place.says(&script_of(&ways), Some(data())).await;
+    assert_eq!(said, all(&ways, "no"));
+}
+
 /// What a program may expect of its surroundings.
 const NEEDED: [(&str, &str); 14] = [
     ("write a file", "echo x > file && test x = $(cat file)"),

@@ -70,6 +70,7 @@ const MOVE_FROM_FD: usize = 0x04;
 const MOVE_TO_FD: usize = 0x40;
 const RESOLVE_NO_LINKS: u64 = 0x02 | 0x04;
 const ATTR_RDONLY: u64 = 1;
+const ATTR_NODEV: u64 = 4;
 const AT_FDCWD: usize = libc::AT_FDCWD as usize;
 const AT_RECURSIVE: usize = 0x8000;
 
@@ -170,16 +171,14 @@ unsafe fn own_mounts(mounts: &Mounts, ruleset: Option<RawFd>) -> Result<(), Fail
     unsafe {
         for (path, tree) in mounts.writable.iter().zip(&mut writable) {
             *tree = open_tree(SpawnStep::WritableMounts, path)?;
+            // A device that somebody put there is none here.
+            set(
+                SpawnStep::WritableMounts,
+                (*tree, c"", libc::AT_EMPTY_PATH as usize),
+                ATTR_NODEV,
+            )?;
         }
-        let read_only = MountAttr {
-            set: ATTR_RDONLY,
-            clear: 0,
-            propagation: 0,
-            userns_fd: 0,
-        };
-        let (root, attr) = (c"/".as_ptr() as usize, (&raw const read_only) as usize);
-        let arguments = [AT_FDCWD, root, AT_RECURSIVE, attr, size_of::<MountAttr>()];
-        try_call(SpawnStep::ReadOnlyMounts, libc::SYS_mount_setattr, arguments)?;
+        set(SpawnStep::ReadOnlyMounts, (AT_FDCWD, c"/", 0), ATTR_RDONLY)?;
         for (path, tree) in mounts.visible.iter().zip(&mut visible) {
             *tree = open_tree(SpawnStep::PrivateFolders, path)?;
         }
@@ -197,6 +196,29 @@ unsafe fn own_mounts(mounts: &Mounts, ruleset: Option<RawFd>) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+/// Sets attributes of a mount, named by descriptor, path and flags, and of all below it.
+unsafe fn set(
+    step: SpawnStep,
+    (at, path, flags): (usize, &std::ffi::CStr, usize),
+    attributes: u64,
+) -> Result<(), Failed> {
+    let attr = MountAttr {
+        set: attributes,
+        clear: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let arguments = [
+        at,
+        path.as_ptr() as usize,
+        AT_RECURSIVE | flags,
+        (&raw const attr) as usize,
+        size_of::<MountAttr>(),
+    ];
+    // SAFETY: as in `enter`.
+    unsafe { try_call(step, libc::SYS_mount_setattr, arguments) }.map(drop)
 }
 
 /// Opens a folder without following a link: what lies below its folder an app may have changed at any moment.
