@@ -208,7 +208,7 @@ pub struct AppState {
     pub progress: Option<Progress>,
     /// Dependencies that it waits for.
     pub waits_for: Vec<AppName>,
-    /// Limits that were asked for and are not in force (`enforce = "best_effort"`).
+    /// Limits and rules of the sandbox that were asked for and are not in force (`enforce = "best_effort"`).
     pub not_enforced: Vec<String>,
     /// What its health checks have found; none: its spec asks for none, or it does not run.
     #[serde(default)]

@@ -80,12 +80,9 @@ impl Lifecycle {
                 live.is_stranger = false;
             }
         }
-        if self
-            .memory
-            .last_error
-            .as_ref()
-            .is_some_and(|error| error.code == ROLLED_BACK)
-        {
+        let error = self.memory.last_error.as_ref();
+        let is_told = error.map(|error| error.code == ROLLED_BACK);
+        if is_told.unwrap_or(self.rolled_back().is_some()) {
             self.memory().last_error = self.rolled_back_error();
         }
         // The same digest may stand elsewhere in the repository now: `why` names file and line.

@@ -2,8 +2,9 @@
 //!
 //! One thread, no async runtime, nothing that grows. It starts apps ([`launch`], [`spawn`]), is their subreaper, writes
 //! their output into bounded logs ([`output`]), hears what they say about themselves ([`ears`]), runs the commands that look
-//! after them ([`checks`]), sees their whole trees off ([`ending`], [`tree`], [`cgroup`]), remembers exits, and records what
-//! the next keeper must know ([`records`]). The daemon speaks to it over a socket ([`protocol`], [`frame`]) through [`link`]. If the daemon dies, nothing changes for the apps. If the keeper dies, they
+//! after them ([`checks`]), confines them to their own files ([`sandbox`]), sees their whole trees off ([`ending`], [`tree`],
+//! [`cgroup`]), remembers exits, and records what the next keeper must know ([`records`]). The daemon speaks to it over a
+//! socket ([`protocol`], [`frame`]) through [`link`]. If the daemon dies, nothing changes for the apps. If the keeper dies, they
 //! live on, and the next one adopts them ([`adopt`]). For hosts that have no program to be a keeper the same loop runs
 //! on a thread of theirs ([`in_process`]); then apps end with the host.
 //!
@@ -41,6 +42,7 @@ pub mod proc;
 pub mod protocol;
 pub mod records;
 mod requests;
+mod sandbox;
 pub mod sockets;
 mod spawn;
 mod state;

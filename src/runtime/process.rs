@@ -178,7 +178,8 @@ fn spawn_of(options: &ProcessOptions, launch: &Launch) -> Result<Spawn, RuntimeE
         working_dir: program.working_dir,
         user: user.map(|name| user_of(name)).transpose()?.flatten(),
         umask: UMASK,
-        no_new_privileges: spec.sandbox.no_new_privileges.unwrap_or(false),
+        no_new_privileges: spec.sandbox.gains_no_privileges(),
+        confinement: confinement_of(launch),
         limits: limits_of(spec),
         enforce: options.enforce,
         stop_signal: stop.signal.number(),
@@ -208,6 +209,8 @@ fn check_of(options: &ProcessOptions, check: &CheckCommand) -> Result<protocol::
         user: spawn.user,
         umask: spawn.umask,
         no_new_privileges: spawn.no_new_privileges,
+        confinement: spawn.confinement,
+        enforce: spawn.enforce,
         open_files: spawn.limits.open_files,
         timeout_ms: millis(check.timeout),
     })
@@ -324,6 +327,21 @@ fn user_of(name: &str) -> Result<Option<User>, RuntimeError> {
     })
 }
 
+/// What it may write, and what it must see of what is not the keeper's.
+fn confinement_of(launch: &Launch) -> Option<protocol::Confinement> {
+    let sandbox = &launch.spec.sandbox;
+    // A folder that is not there is missed when the program is run.
+    let artefact = launch
+        .artefact
+        .as_ref()
+        .and_then(|artefact| artefact.canonicalize().ok());
+    let visible = artefact.and_then(|artefact| artefact.into_os_string().into_string().ok());
+    sandbox.is_read_only().then(|| protocol::Confinement {
+        writable: sandbox.writable_folders(),
+        visible: visible.into_iter().collect(),
+    })
+}
+
 fn limits_of(spec: &AppSpec) -> protocol::Limits {
     /// A core has a thousand of them.
     const MILLI: f64 = 1000.0;
@@ -366,10 +384,16 @@ fn not_prepared(step: SpawnStep, path: &str, errno: i32) -> RuntimeError {
         SpawnStep::Record => format!("{step} keeper.records"),
         _ => format!("{step} {path}"),
     };
-    let reason = protocol::errno_text(errno);
+    let reason = step.reason(errno);
+    if step.is_of_the_sandbox() && !matches!(errno, libc::ENOMEM | libc::EMFILE | libc::ENFILE) {
+        return RuntimeError::NotEnforceable {
+            what: "sandbox.read_only".to_owned(),
+            reason: format!("{what}: {reason}"),
+        };
+    }
     let is_of_the_app = matches!(
         step,
-        SpawnStep::User | SpawnStep::WorkingDir | SpawnStep::OpenFiles
+        SpawnStep::User | SpawnStep::WorkingDir | SpawnStep::OpenFiles | SpawnStep::Writable
     );
     let is_about_room = matches!(
         errno,
@@ -402,10 +426,8 @@ fn not_spawned(fault: &SpawnFault) -> RuntimeError {
         },
         SpawnFault::System { step, path, errno } => not_prepared(*step, path, *errno),
         SpawnFault::Limits { faults } => {
-            let names: Vec<String> = faults
-                .iter()
-                .map(|fault| format!("limits.{}", fault.limit))
-                .collect();
+            let mut names: Vec<String> = faults.iter().map(LimitFault::key).collect();
+            names.dedup();
             let reasons: Vec<&str> = faults.iter().map(|fault| fault.why.as_str()).collect();
             RuntimeError::NotEnforceable {
                 what: names.join(", "),

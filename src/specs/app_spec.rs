@@ -230,16 +230,19 @@ pub struct Sandbox {
     /// The user it runs as; default `[node] app_user`, else the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// No setuid program gives it more than it has.
+    /// No setuid program gives it more than it has; default: as `read_only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_new_privileges: Option<bool>,
-    /// It may write only below `writable`.
+    /// It may write only below `writable` and in a `/tmp`, `/var/tmp` and `/dev/shm` of its own; default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// Relative to the data folder's parent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub writable: Vec<String>,
+    /// What it may write under `read_only`, relative to the data folder's parent; default `[data]`. At most 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writable: Option<Vec<String>>,
 }
+
+/// The most that `sandbox.writable` may list.
+pub const WRITABLE_MAX: usize = 16;
 
 /// Which nodes run an app: both conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -280,6 +283,24 @@ impl Limits {
 impl Sandbox {
     fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it may write its own files alone.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only == Some(true)
+    }
+
+    /// Whether setuid programs give it nothing. One that may not write is not to become somebody who may.
+    #[must_use]
+    pub fn gains_no_privileges(&self) -> bool {
+        self.no_new_privileges.unwrap_or_else(|| self.is_read_only())
+    }
+
+    /// What it may write under `read_only`, relative to its folder.
+    #[must_use]
+    pub fn writable_folders(&self) -> Vec<String> {
+        self.writable.clone().unwrap_or_else(|| vec!["data".to_owned()])
     }
 }
 

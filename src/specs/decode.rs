@@ -267,6 +267,7 @@ impl Decoder<'_> {
         }
         self.check_handover(fields, spec);
         self.check_probe(fields, spec);
+        self.check_sandbox(fields, spec);
     }
 }
 

@@ -122,7 +122,7 @@ impl Capabilities {
         rollout: false,
         container: false,
         wasm: false,
-        sandbox_files: false,
+        sandbox_files: true,
     };
 
     /// Everything: to look at a spec regardless of the release.

@@ -77,7 +77,7 @@ pub fn unsupported(spec: &AppSpec, capabilities: &Capabilities) -> Vec<Unsupport
         plain("sandbox.read_only"),
     );
     lack(
-        !spec.sandbox.writable.is_empty() && !capabilities.sandbox_files,
+        spec.sandbox.writable.is_some() && !capabilities.sandbox_files,
         "sandbox.writable",
         plain("sandbox.writable"),
     );

@@ -172,8 +172,9 @@ fn what_the_disk_did_not_take_is_not_told_as_done_for_good() {
     }
     assert_eq!(node.app("web")["status"], "stopped");
     std::fs::remove_file(&full).unwrap();
-    node.does(&["stop", "web"]);
-    node.does(&["suspend", "db"]);
+    for command in [&["stop", "web"][..], &["suspend", "db"]] {
+        node.wait("it is kept", |node| node.osier(command).code == Some(0));
+    }
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn an_app_that_its_spec_suspends_is_told_so_whatever_is_done_to_it_by_hand() {
     assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));
     let ran = node.osier(&["start", "never"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    says(&ran.err, &["is suspended"]);
+    says(&ran.out, &["is suspended"]);
     node.specs.put("apps/web/app.yaml", &suspended);
     node.specs.commit("suspend web");
     assert_eq!(node.osier(&["reconcile", "--wait"]).code, Some(0));

@@ -6,8 +6,8 @@ use std::path::Path;
 use osier::names::InstanceId;
 use osier::runtime::keeper::link::KeeperError;
 use osier::runtime::keeper::protocol::{
-    CHECK_OUTPUT_BYTES_MAX, Check, CheckEnd, ExitHow, Message, Push, Request, Role, Spawn, SpawnFault,
-    SpawnStep, Spawned,
+    CHECK_OUTPUT_BYTES_MAX, Check, CheckEnd, Enforce, ExitHow, Message, Push, Request, Role, Spawn,
+    SpawnFault, SpawnStep, Spawned,
 };
 use osier::runtime::notice::Notice;
 use tokio::sync::watch;
@@ -194,6 +194,8 @@ fn check(rig: &Rig, app: &Spawned, command: &[&str], timeout_ms: u64) -> Check {
         user: None,
         umask: 0o022,
         no_new_privileges: false,
+        confinement: None,
+        enforce: Enforce::Strict,
         open_files: None,
         timeout_ms,
     }

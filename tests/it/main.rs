@@ -64,6 +64,7 @@ mod keeper_queue;
 #[path = "../support/keeper_rig.rs"]
 mod keeper_rig;
 mod keeper_runtime;
+mod keeper_sandbox;
 mod keeper_silence;
 mod keeper_user;
 #[path = "../support/kill_model.rs"]
@@ -84,6 +85,7 @@ mod node_kills;
 mod node_leavings;
 mod node_life;
 mod node_rollback;
+mod node_sandbox;
 #[path = "../support/other_half.rs"]
 mod other_half;
 mod otp_admin;

@@ -174,8 +174,8 @@ fn a_node_begins_anew_at_sighup_while_somebody_follows_its_events() {
 #[test]
 fn a_new_configuration_by_which_it_cannot_start_leaves_the_daemon_with_the_old_one() {
     let (daemon, pid) = running_one();
-    let no_folder = daemon.file("a-file", "");
-    daemon.configure(&[&format!("node.data_dir = {no_folder:?}")]);
+    // No socket can be made there, by no user.
+    daemon.configure(&["node.socket = \"/proc/osier.sock\""]);
     daemon.signal(Signal::HUP);
     daemon.wait("it goes on by the old one", |daemon| {
         daemon.log().contains("goes on by the one before")

@@ -124,8 +124,28 @@ fn each_mistake_is_told_with_its_place_and_one_fix() {
             "3:14+8 bad_value: `secrets.A`: `..` must not stand in it | write a path below the folder it is relative to",
         ),
         (
-            "sandbox: {writable: [/]}",
-            "3:22+1 bad_value: `sandbox.writable`: it must not be absolute | write a path below the folder it is relative to",
+            "sandbox: {read_only: true, writable: [/]}",
+            "3:39+1 bad_value: `sandbox.writable`: it must not be absolute | write a path below the folder it is relative to",
+        ),
+        (
+            "sandbox: {read_only: true, writable: [./logs]}",
+            "3:39+6 bad_value: `sandbox.writable`: `logs` is where the app's output goes | list folders such as `data` or `data/uploads`; they are made where they are missing",
+        ),
+        (
+            "sandbox: {read_only: true, writable: [.]}",
+            "3:39+1 bad_value: `sandbox.writable`: it is the app's whole folder, with the log in it | list folders such as `data` or `data/uploads`; they are made where they are missing",
+        ),
+        (
+            "sandbox: {read_only: true, writable: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]}",
+            "3:38+35 bad_value: `sandbox.writable`: it lists more than 16 folders | list the folder that holds them",
+        ),
+        (
+            "sandbox: {writable: [data]}",
+            "3:11+8 combination: `sandbox.writable` without `sandbox.read_only` confines nothing | add `read_only: true`, or remove `writable`",
+        ),
+        (
+            "isolation: embedded\nsandbox: {read_only: true}",
+            "4:1+7 combination: an `embedded` app runs inside the node's process, which cannot be confined for it alone | remove `read_only` and `no_new_privileges`, or run it with `isolation: process`",
         ),
         (
             "sandbox: {user: \"a b\"}",

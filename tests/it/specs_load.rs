@@ -434,7 +434,7 @@ fn a_broken_osier_yaml_refuses_the_commit_as_a_whole() {
 
 #[test]
 fn what_is_not_carried_out_yet_makes_an_app_invalid_and_says_so() {
-    let text = format!("{MINIMAL}sockets: ['127.0.0.1:8080']\nsandbox: {{user: web, read_only: true}}\n");
+    let text = format!("{MINIMAL}sockets: ['127.0.0.1:8080']\nupgrade: {{strategy: handover}}\n");
     let desired = loaded(&MemoryTree::of([("apps/a/app.yaml", text.as_str())]));
     let error = error(&desired, "a");
     assert_eq!(error.code, "osier::spec::not_supported_yet");

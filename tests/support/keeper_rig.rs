@@ -26,6 +26,7 @@ pub struct Rig {
     pub hello: Hello,
     pub data_dir: PathBuf,
     pub tied: bool,
+    program: PathBuf,
     /// Every app's environment holds it.
     mark: String,
     _folder: Option<tempfile::TempDir>,
@@ -45,7 +46,12 @@ impl Rig {
     }
 
     pub async fn start_in(data_dir: PathBuf, tied: bool) -> Self {
-        let (link, mut events) = open(&data_dir, tied);
+        Self::start_with(env!("CARGO_BIN_EXE_osier").into(), data_dir, tied).await
+    }
+
+    /// With `program` as keeper.
+    pub async fn start_with(program: PathBuf, data_dir: PathBuf, tied: bool) -> Self {
+        let (link, mut events) = open(&program, &data_dir, tied);
         let hello = connected(&mut events).await;
         Self {
             link,
@@ -53,6 +59,7 @@ impl Rig {
             hello,
             data_dir,
             tied,
+            program,
             mark: InstanceId::random().to_string(),
             _folder: None,
         }
@@ -60,7 +67,7 @@ impl Rig {
 
     /// Leaves the connection and comes back with another, as a new daemon does.
     pub async fn restart_daemon(&mut self) {
-        let (link, events) = open(&self.data_dir, self.tied);
+        let (link, events) = open(&self.program, &self.data_dir, self.tied);
         self.link = link;
         self.events = events;
         self.hello = connected(&mut self.events).await;
@@ -68,7 +75,7 @@ impl Rig {
 
     /// Ends the daemon's connection and opens no other. What is left can look, but not ask.
     pub fn without_daemon(mut self) -> Self {
-        let (link, _) = open(Path::new("/nonexistent"), false);
+        let (link, _) = open(&self.program, Path::new("/nonexistent"), false);
         self.link = link;
         self
     }
@@ -97,6 +104,7 @@ impl Rig {
             user: None,
             umask: 0o022,
             no_new_privileges: false,
+            confinement: None,
             limits: Limits::default(),
             enforce: Enforce::Strict,
             stop_signal: TERM,
@@ -182,13 +190,13 @@ impl Drop for Rig {
     }
 }
 
-fn open(data_dir: &Path, tied: bool) -> (KeeperLink, Receiver<LinkEvent>) {
+fn open(program: &Path, data_dir: &Path, tied: bool) -> (KeeperLink, Receiver<LinkEvent>) {
     KeeperLink::open(LinkOptions {
         keeper: KeeperOptions {
             data_dir: data_dir.to_owned(),
             tied,
         },
-        program: KeeperProgram::Installed(env!("CARGO_BIN_EXE_osier").into()),
+        program: KeeperProgram::Installed(program.to_owned()),
     })
 }
 

@@ -4,9 +4,9 @@ use osier::names::{AppName, InstanceId};
 use osier::rpc::frames::{ClientFrame, ServerFrame};
 use osier::rpc::{RpcError, RpcErrorCode};
 use osier::runtime::keeper::protocol::{
-    Call, Capabilities, Check, CheckEnd, Enforce, Exit, ExitHow, Hello, LimitFault, Limits, List, LogLimits,
-    Message, OutputCounters, Push, Refusal, Reply, Request, Role, Running, Spawn, SpawnFault, SpawnStep,
-    Spawned, TreeKill, TreeUsage, User,
+    Call, Capabilities, Check, CheckEnd, Confinement, Enforce, Exit, ExitHow, Hello, LimitFault, Limits,
+    List, LogLimits, Message, OutputCounters, Push, Refusal, Reply, Request, Role, Running, SandboxMeans,
+    Spawn, SpawnFault, SpawnStep, Spawned, TreeKill, TreeUsage, User,
 };
 use osier::runtime::keeper::records::{Record, StartRecord};
 use osier::runtime::notice::Notice;
@@ -93,6 +93,7 @@ fn spawn(user: Option<User>, limits: Limits) -> Spawn {
         user,
         umask: 0o022,
         no_new_privileges: true,
+        confinement: None,
         limits,
         enforce: Enforce::Strict,
         stop_signal: 15,
@@ -208,6 +209,7 @@ fn replies() -> Vec<Result<Reply, Refusal>> {
             tree_kill,
             limits: vec![("pids".into(), "cgroup v2".into())],
             missing: vec![fault()],
+            sandbox: None,
         }))
     });
     let mut replies = vec![
@@ -272,15 +274,81 @@ fn pushes() -> Vec<Push> {
             output: output(),
         },
     ];
-    let steps = SpawnStep::ALL.map(|step| {
-        failed(SpawnFault::System {
+    // Those of version 1.
+    pushes.extend(failed_steps().filter(|push| !is_of_version_2(push)));
+    pushes
+}
+
+/// A start that failed at each step.
+fn failed_steps() -> impl Iterator<Item = Push> {
+    SpawnStep::ALL.into_iter().map(|step| Push::SpawnFailed {
+        app: app(),
+        instance: instance(),
+        fault: SpawnFault::System {
             step,
             path: "/usr/bin/web".into(),
             errno: 2,
-        })
+        },
+    })
+}
+
+/// Whether version 1 knew no such step.
+fn is_of_version_2(push: &Push) -> bool {
+    let Push::SpawnFailed {
+        fault: SpawnFault::System { step, .. },
+        ..
+    } = push
+    else {
+        return false;
+    };
+    step.is_of_the_sandbox() || *step == SpawnStep::Writable
+}
+
+/// What version 2 may ask beside what version 1 did.
+pub fn keeper_calls_2() -> Vec<Call> {
+    let confinement = Confinement {
+        writable: vec!["data".into(), "cache".into()],
+        visible: vec!["/var/lib/artefact".into()],
+    };
+    let confined = |confinement| Spawn {
+        confinement: Some(confinement),
+        ..spawn(None, Limits::default())
+    };
+    let requests = vec![
+        Request::Hello {
+            version: 2,
+            role: Role::Daemon,
+        },
+        Request::Spawn {
+            spawns: vec![confined(confinement), confined(Confinement::default())],
+        },
+    ];
+    let numbered = requests.into_iter().zip(1..);
+    numbered.map(|(request, id)| Call { id, request }).collect()
+}
+
+/// What version 2 may say beside what version 1 did.
+pub fn keeper_messages_2() -> Vec<Message> {
+    let fault = LimitFault {
+        limit: "sandbox.read_only".into(),
+        why: "no Landlock".into(),
+    };
+    let means = [Some("mount namespaces".to_owned()), None].map(|mounts| SandboxMeans {
+        landlock_abi: 7,
+        mounts,
+        missing: vec![fault.clone()],
     });
-    pushes.extend(steps);
-    pushes
+    let replies = means.into_iter().zip(1..).map(|(means, id)| Message::Reply {
+        id,
+        result: Ok(Reply::Capabilities(Capabilities {
+            tree_kill: TreeKill::CgroupKill,
+            limits: Vec::new(),
+            missing: Vec::new(),
+            sandbox: Some(means),
+        })),
+    });
+    let steps = failed_steps().filter(is_of_version_2).map(Message::Push);
+    replies.chain(steps).collect()
 }
 
 pub fn keeper_messages() -> Vec<Message> {
@@ -332,6 +400,8 @@ pub fn keeper_calls_of_version_2() -> Vec<Call> {
         }),
         umask: 0o022,
         no_new_privileges: true,
+        confinement: None,
+        enforce: Enforce::Strict,
         open_files: Some(1_024),
         timeout_ms: 5_000,
     };

@@ -344,7 +344,7 @@ async fn an_upgrade_replaces_and_an_in_place_change_does_not() {
     stage.run(&web("2", |_| {}));
     stage
         .until("upgraded", |report| {
-            report.state.version.as_ref().is_some_and(|v| v.as_str() == "2")
+            report.settled && report.state.version.as_ref().is_some_and(|v| v.as_str() == "2")
         })
         .await;
     assert_ne!(stage.runtime.running(&stage.app).unwrap().0, first);

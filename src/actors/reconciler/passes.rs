@@ -11,7 +11,7 @@ use super::book::{Book, Verdict};
 use super::ledger::{Accepted, Ledger, OperatorWords, Standing};
 use super::orders::Report;
 use super::waiting::{Patience, Waiting, report};
-use super::{ReadError, ReadOutcome, ReconcilerMsg, SpecReader};
+use super::{ReadOutcome, ReconcilerMsg, SpecReader};
 use crate::actors::app::AppReport;
 use crate::actors::apps::Apps;
 use crate::actors::mailbox::Mailbox;
@@ -21,13 +21,13 @@ use crate::lifecycle::Target;
 use crate::names::{AppName, ArtefactId, CommitId};
 use crate::plan::Plan;
 use crate::source::store::ArtefactStore;
+use crate::specs::SpecCache;
 use crate::specs::desired::CommitFacts;
-use crate::specs::{RepositoryError, SpecCache, SpecError};
-use crate::status::unfollowed::Unfollowed;
 use crate::status::{AppState, RunState};
 use crate::telemetry::{Event, EventSink};
 
 mod operators;
+mod refusals;
 
 /// What the reconciler works with.
 pub(crate) struct ReconcilerServices {
@@ -220,64 +220,6 @@ impl Passes {
             self.commit(facts, is_manual);
         }
         self.answer_waiting();
-    }
-
-    /// The repository was looked at in vain. What was accepted is reconciled all the same: a change by hand that holds until
-    /// the next reconcile does not wait for a server.
-    pub async fn reconcile_accepted(&mut self) {
-        if self.ledger.desired.is_none() || self.cache.is_none() {
-            return;
-        }
-        let silent = self.waiting.unheard().clone();
-        if self.ledger.expire_words(now_ms(), true) {
-            self.services.memory.save_words(&self.ledger.words);
-            self.set_alarm();
-        }
-        let (verdict, told_count) = self.tell().await;
-        self.newest = if told_count > 0 {
-            verdict.plan
-        } else {
-            Plan::default()
-        };
-        self.remind(&silent).await;
-        self.answer_waiting();
-    }
-
-    /// A commit cannot be read. Told once, however often it is looked at.
-    fn refuse(&mut self, facts: CommitFacts, cause: &ReadError, is_manual: bool, duration_ms: u64) {
-        let why = cause.to_string();
-        let refused = Refused { facts, why };
-        let error = Unfollowed::unreadable(&refused.facts, &refused.why).cause();
-        let is_news = self.refused.as_ref() != Some(&refused);
-        if is_news && let ReadError::Repository(RepositoryError::Settings(mistakes)) = cause {
-            self.tell_mistakes(mistakes, &refused.facts.id);
-        }
-        if is_manual || is_news {
-            self.services.events.emit(Event::ReconcileError {
-                code: "osier::specs::unreadable".to_owned(),
-                error: error.clone(),
-                duration_ms,
-            });
-            self.refused = Some(refused.clone());
-        }
-        self.services
-            .board
-            .set_specs(|specs| specs.refused = Some(refused));
-        self.services.board.set_reconcile(duration_ms, Some(error));
-    }
-
-    fn tell_mistakes<'e>(&self, mistakes: impl IntoIterator<Item = &'e SpecError>, commit: &CommitId) {
-        for mistake in mistakes {
-            self.services.events.emit(Event::SpecInvalid {
-                app: mistake.app.clone(),
-                file: mistake.file.clone(),
-                line: mistake.line,
-                column: mistake.column,
-                code: mistake.code.clone(),
-                error: mistake.message.clone(),
-                commit: commit.clone(),
-            });
-        }
     }
 
     /// Takes over what a commit asks for: notes whom it touches and publishes its facts.

@@ -118,12 +118,18 @@ pub(crate) async fn deploy(context: &mut Context, args: DeployArgs) -> Outcome {
     act::<Deploy>(context, None, &request).await
 }
 
-/// The file with the folder that it stands in, which names the app where the spec does not.
+/// The file's name; of one that is called as specs are in a repository with its folder, which names the app there.
 fn shown_name(file: &Path) -> String {
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let parts = [file.parent().and_then(Path::file_name), file.file_name()];
-    let parts = parts.into_iter().flatten().map(|part| part.to_string_lossy());
-    parts.collect::<Vec<_>>().join("/")
+    let name = |path: Option<&Path>| {
+        let name = path.and_then(Path::file_name).unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let own = name(Some(file));
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    match own.split('.').next() {
+        Some("app" | "config") => format!("{}/{own}", name(absolute.parent())),
+        _ => own,
+    }
 }
 
 /// Runs `upgrade`.

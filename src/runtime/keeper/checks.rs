@@ -133,13 +133,13 @@ impl Keeper {
     fn bear_check(&mut self, app: Key, check: &Check) -> Result<Result<spawn::Born, Errno>, SpawnFault> {
         let entrance = self.entrance(app);
         let group = entrance.birth.as_ref().map(AsFd::as_fd);
-        let program = self.check_program(check)?;
+        let program = self.check_program(check)?.confined_by(self.confine(check)?.0);
         let born = self.handover.bear(program, group, &entrance.join);
         Ok(match born {
             Err(error) if entrance.birth.is_some() && spawn::is_no_birth(error) => {
                 self.births_into_groups = false;
                 let entrance = self.entrance_by_joining(app);
-                let program = self.check_program(check)?;
+                let program = self.check_program(check)?.confined_by(self.confine(check)?.0);
                 self.handover.bear(program, None, &entrance.join)
             }
             born => born,
@@ -177,6 +177,7 @@ impl Keeper {
                 .map(|user| (user.uid, user.gid, user.groups.clone())),
             umask: check.umask,
             no_new_privileges: check.no_new_privileges,
+            sandbox: None,
             dies_with_keeper: true,
             resets_signals: self.is_thread(),
         })

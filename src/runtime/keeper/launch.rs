@@ -13,7 +13,7 @@ use super::apps::{Key, Run, Wanted};
 use super::cgroup::Entrance;
 use super::output::Output;
 use super::proc::ProcStat;
-use super::protocol::{Enforce, LABEL_BYTES_MAX, Push, Spawn, SpawnFault, SpawnStep, Spawned};
+use super::protocol::{Enforce, LABEL_BYTES_MAX, LimitFault, Push, Spawn, SpawnFault, SpawnStep, Spawned};
 use super::records::{Record, StartRecord};
 use super::spawn::{self, Born, Handover, Program};
 use super::state::{Keeper, epoch_ms};
@@ -101,6 +101,8 @@ impl Keeper {
             .map_err(|error| system(SpawnStep::Folders, &format!("apps/{}", spawn.app), error))?;
         self.open_ear(key, spawn)?;
         let entrance = self.enter_groups(key, spawn)?;
+        let (sandbox, faults) = self.confine(spawn)?;
+        let program = program.confined_by(sandbox);
         let born = self
             .handover
             .bear(program, entrance.birth.as_ref().map(AsFd::as_fd), &entrance.join);
@@ -108,7 +110,8 @@ impl Keeper {
             Err(error) if entrance.birth.is_some() && spawn::is_no_birth(error) => {
                 self.births_into_groups = false;
                 let entrance = self.entrance_by_joining(key);
-                self.handover.bear(self.program(spawn)?.0, None, &entrance.join)
+                let program = self.program(spawn)?.0.confined_by(self.confine(spawn)?.0);
+                self.handover.bear(program, None, &entrance.join)
             }
             born => born,
         };
@@ -120,7 +123,7 @@ impl Keeper {
             Handover::abandon(born);
             return Err(refused(error));
         }
-        self.note(key, spawn, born, wanted);
+        self.note(key, spawn, born, wanted, faults);
         Ok(Some(key))
     }
 
@@ -163,6 +166,7 @@ impl Keeper {
             user: user.map(|user| (user.uid, user.gid, user.groups.clone())),
             umask: spawn.umask,
             no_new_privileges: spawn.no_new_privileges,
+            sandbox: None,
             dies_with_keeper: self.options.tied,
             resets_signals: self.is_thread(),
         };
@@ -269,7 +273,7 @@ impl Keeper {
     }
 
     /// Enters a child into the tables.
-    fn note(&mut self, key: Key, spawn: &Spawn, born: Born, wanted: Wanted) {
+    fn note(&mut self, key: Key, spawn: &Spawn, born: Born, wanted: Wanted, faults: Vec<LimitFault>) {
         let pid = born.pid.as_raw_nonzero().get();
         let uid = spawn
             .user
@@ -285,6 +289,7 @@ impl Keeper {
             .map(|(_, faults)| faults.clone())
             .unwrap_or_default();
         not_in_force.extend(self.open_files_fault(spawn));
+        not_in_force.extend(faults);
         let record = StartRecord {
             app: spawn.app.clone(),
             instance: spawn.instance.clone(),
@@ -365,6 +370,10 @@ impl Keeper {
         let Some(run) = self.apps.end(key) else {
             return;
         };
+        if step.is_of_the_sandbox() {
+            // It was there before: looked for anew at the next start.
+            self.sandbox_means = None;
+        }
         if let Some(slot) = self.apps.slot_mut(key) {
             // Somebody removed what was there: the next start makes it anew.
             slot.limits = None;
@@ -449,7 +458,7 @@ pub fn pipe_path(app: &AppName) -> String {
     format!("{app}/{PIPE}")
 }
 
-fn make(made: Result<(), Errno>) -> Result<(), Errno> {
+pub(super) fn make(made: Result<(), Errno>) -> Result<(), Errno> {
     match made {
         Err(Errno::EXIST) => Ok(()),
         made => made,
@@ -475,7 +484,7 @@ pub(super) fn text(text: &str) -> Result<CString, SpawnFault> {
     CString::new(text).map_err(|_| nul())
 }
 
-fn nul() -> SpawnFault {
+pub(super) fn nul() -> SpawnFault {
     SpawnFault::Malformed {
         why: "a NUL byte stands in the command, the environment or the working directory".into(),
     }

@@ -26,17 +26,23 @@ pub use check::{CHECK_OUTPUT_BYTES_MAX, Check, CheckEnd};
 pub(in crate::runtime::keeper) use fault::FAULT_WHY_BYTES_MAX;
 pub use fault::{LimitFault, Refusal, SpawnFault, SpawnStep, errno_text};
 pub use report::{
-    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, TreeKill, TreeUsage, Waiting,
+    Capabilities, Exit, ExitHow, Hello, List, OutputCounters, Running, SandboxMeans, TreeKill, TreeUsage,
+    Waiting,
 };
-pub use start::{Enforce, LABEL_BYTES_MAX, Limits, LogLimits, NOTIFY_SOCKET, Spawn, Spawned, User};
+pub use start::{
+    Confinement, Enforce, LABEL_BYTES_MAX, Limits, LogLimits, NOTIFY_SOCKET, Spawn, Spawned, User,
+    VISIBLE_MAX,
+};
 
-/// The version that this keeper and this daemon speak. 2 brought what apps say about themselves, and commands that look
-/// after them.
+/// The version that this keeper and this daemon speak. 2 brought what apps say about themselves, commands that look after
+/// them, and starts that are confined ([`Spawn::confinement`]).
 pub const VERSION: u32 = 2;
 /// The first version with [`Request::Check`], [`Push::Checked`] and [`Push::Noticed`].
 pub const VERSION_OF_HEALTH: u32 = 2;
 /// The oldest version that is still understood: two back, once there are that many.
 pub const VERSION_OLDEST: u32 = 1;
+/// The first version whose keeper confines. An older one would start the app without a word, and unconfined.
+pub const VERSION_THAT_CONFINES: u32 = 2;
 
 /// One request with its id, chosen by the caller and used once a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -104,6 +104,7 @@ impl Keeper {
                     tree_kill: self.groups.tree_kill(),
                     limits,
                     missing,
+                    sandbox: Some(self.sandbox_means()),
                 }))
             }
             Request::Shutdown { stop_apps } => {

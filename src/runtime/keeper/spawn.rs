@@ -1,5 +1,5 @@
 //! From a plan to a process. Rooms: `handover` gives a child its descriptors and its memory, `birth` the call that bears
-//! it, `child` its way to exec; `signals` and `memory` what else only unsafe calls give; [`apart`] a thread set apart from its process.
+//! it, `child` its way to exec, `confine` and [`landlock`] what it is confined by on the way; `signals` and `memory` what else only unsafe calls give; [`apart`] a thread set apart from its process.
 //!
 //! A child shares the keeper's memory until it execs (`CLONE_VM`, as `posix_spawn` does it): nothing is copied, so a
 //! start costs the same however large the keeper is. Unlike with `vfork` the keeper goes on meanwhile: a program on a
@@ -24,7 +24,9 @@ use super::protocol::SpawnStep;
 pub mod apart;
 mod birth;
 mod child;
+mod confine;
 mod handover;
+pub mod landlock;
 mod memory;
 mod raw;
 mod signals;
@@ -33,6 +35,7 @@ mod stack;
 mod tests;
 
 pub use birth::is_no_birth;
+pub use confine::{Mounts, Sandbox, UserNamespace};
 pub use handover::{Born, Handover};
 pub use memory::give_back;
 pub use signals::{KeeperSignal, Reaped, close_from, read_signals, reap, reap_child, signals};
@@ -89,10 +92,26 @@ pub struct Program {
     pub umask: u32,
     /// Whether set-uid programs give nothing.
     pub no_new_privileges: bool,
+    /// Which files it may write; none: those that its user may.
+    pub sandbox: Option<Sandbox>,
     /// Whether it is killed when the keeper dies (tied keepers only).
     pub dies_with_keeper: bool,
     /// Whether dispositions of signals are a host's, and not those that [`signals`] gave the keeper.
     pub resets_signals: bool,
+}
+
+impl Program {
+    /// The same, in this sandbox.
+    #[must_use]
+    pub fn confined_by(mut self, sandbox: Option<Sandbox>) -> Self {
+        let restricts_unprivileged = sandbox
+            .as_ref()
+            .is_some_and(|sandbox| sandbox.mounts.is_none() && sandbox.ruleset.is_some());
+        // The kernel lets nobody put Landlock rules in force who could still gain privileges, but who may mount.
+        self.no_new_privileges |= restricts_unprivileged;
+        self.sandbox = sandbox;
+        self
+    }
 }
 
 /// Everything that a child reads between its birth and exec. Its owner keeps it until the child has left: until the
@@ -110,6 +129,7 @@ pub struct Launching {
     apps_folder: RawFd,
     report: RawFd,
     groups: Vec<RawFd>,
+    ruleset: Option<RawFd>,
     stack: Stack,
 }
 

@@ -18,6 +18,7 @@ use super::connection::Connection;
 use super::output::Scratch;
 use super::protocol::{Exit, LimitFault, Push, Spawn};
 use super::records::{Record, Records};
+use super::sandbox::Means;
 use super::sockets;
 use super::spawn::Handover;
 use super::turn::Source;
@@ -41,6 +42,8 @@ pub struct Keeper {
     pub(super) groups: Groups,
     /// Whether this kernel lets children be born into a version 2 group; true until it refuses.
     pub(super) births_into_groups: bool,
+    /// What this machine gives to confine apps, as it was found last.
+    pub(super) sandbox_means: Option<Means>,
     /// The number of open files that apps get: what the keeper was started with.
     pub(super) open_files: (u64, u64),
     pub(super) apps: Apps,
@@ -115,6 +118,7 @@ impl Keeper {
             adopted_count: 0,
             groups: parts.groups,
             births_into_groups: true,
+            sandbox_means: None,
             open_files: parts.open_files,
             apps: Apps::default(),
             exits: VecDeque::new(),

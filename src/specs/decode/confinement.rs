@@ -2,7 +2,7 @@
 
 use super::fields::{Decoder, Fields, Key};
 use crate::names::shown;
-use crate::specs::app_spec::{Limits, Sandbox};
+use crate::specs::app_spec::{AppSpec, Isolation, Limits, Sandbox, WRITABLE_MAX};
 use crate::specs::mistake::codes;
 use crate::specs::node::{Node, Value};
 use crate::specs::values::ByteSize;
@@ -13,6 +13,9 @@ const CPUS_MAX: f64 = 65_536.0;
 const PIDS_MAX: u64 = 4_194_304;
 /// Linux's own highest `nr_open`.
 const OPEN_FILES_MAX: u64 = 1_073_741_816;
+
+/// What the keeper keeps in an app's folder, beside the app's own.
+const KEEPERS_OWN: [&str; 2] = ["logs", "output"];
 
 const SIZE_HELP: &str = "write a size such as 512MiB or 2GiB; a number alone is bytes";
 
@@ -107,11 +110,7 @@ impl Decoder<'_> {
         let Some(inner) = self.group(fields, "sandbox", KEYS) else {
             return Sandbox::default();
         };
-        let writable = inner
-            .get("writable")
-            .and_then(|node| self.list(node, &"sandbox.writable"))
-            .unwrap_or_default();
-        Sandbox {
+        let sandbox = Sandbox {
             user: inner.get("user").and_then(|node| self.user(node)),
             no_new_privileges: inner
                 .get("no_new_privileges")
@@ -119,10 +118,60 @@ impl Decoder<'_> {
             read_only: inner
                 .get("read_only")
                 .and_then(|node| self.boolean(node, &"sandbox.read_only")),
-            writable: writable
-                .iter()
-                .filter_map(|item| self.relative_path(item, &"sandbox.writable"))
-                .collect(),
+            writable: inner.get("writable").and_then(|node| self.writable(node)),
+        };
+        if sandbox.writable.is_some() && inner.get("read_only").is_none() {
+            self.mistake(
+                inner.key_at("writable"),
+                codes::COMBINATION,
+                "`sandbox.writable` without `sandbox.read_only` confines nothing",
+                "add `read_only: true`, or remove `writable`",
+            );
+        }
+        sandbox
+    }
+
+    fn writable(&mut self, node: &Node) -> Option<Vec<String>> {
+        const KEY: Key<'_> = &"sandbox.writable";
+        let items = self.list(node, KEY)?;
+        if items.len() > WRITABLE_MAX {
+            let why = format!("it lists more than {WRITABLE_MAX} folders");
+            self.bad_value(node, KEY, why, "list the folder that holds them");
+            return None;
+        }
+        let folders = items.iter().filter_map(|item| self.writable_folder(item));
+        Some(folders.collect())
+    }
+
+    /// A folder of the app's; what lies beside is the keeper's, which writes the app's log there.
+    fn writable_folder(&mut self, item: &Node) -> Option<String> {
+        const KEY: Key<'_> = &"sandbox.writable";
+        const HELP: &str =
+            "list folders such as `data` or `data/uploads`; they are made where they are missing";
+        let path = self.relative_path(item, KEY)?;
+        let first = path.split('/').find(|part| !part.is_empty() && *part != ".");
+        let why = match first {
+            None => "it is the app's whole folder, with the log in it".to_owned(),
+            Some(first) if KEEPERS_OWN.contains(&first) => {
+                format!("`{first}` is where the app's output goes")
+            }
+            Some(_) => return Some(path),
+        };
+        self.bad_value(item, KEY, why, HELP);
+        None
+    }
+
+    /// An app inside the node's own process has no files of its own to be confined to.
+    pub(super) fn check_sandbox(&mut self, fields: &Fields<'_>, spec: &AppSpec) {
+        if spec.isolation() == Isolation::Embedded
+            && (spec.sandbox.is_read_only() || spec.sandbox.gains_no_privileges())
+        {
+            self.mistake(
+                fields.key_at("sandbox"),
+                codes::COMBINATION,
+                "an `embedded` app runs inside the node's process, which cannot be confined for it alone",
+                "remove `read_only` and `no_new_privileges`, or run it with `isolation: process`",
+            );
         }
     }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::specs::AppSpec;
 use crate::specs::desired::CommitFacts;
 use crate::status::AppError;
+use crate::status::hold::Until;
 use crate::status::time::rfc3339;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -95,6 +96,17 @@ fn told_of(state: &AppState, origin: Option<&Origin>, change: impl FnOnce(&mut W
 
 const ORIGIN: &str =
     "hello should run 1.1.0 since 3f90c2e \"hello 1.1\" (Dana, 1 min ago, apps/hello/app.yaml:2).";
+
+#[test]
+fn what_it_runs_without_is_said() {
+    let mut state = state(RunState::Running, SyncState::Synced);
+    let missing = ["sandbox.read_only: no Landlock", "limits.pids: no controller"];
+    state.not_enforced = missing.map(str::to_owned).to_vec();
+    let said = told(&state, |_| {});
+    let expected =
+        "It runs without what was asked for: sandbox.read_only: no Landlock; limits.pids: no controller.";
+    assert!(said.contains(expected), "{said}");
+}
 
 #[test]
 fn each_state_says_why_it_is_so_and_what_happens_next() {

@@ -134,7 +134,8 @@ fn the_list_of_the_largest_node_fits_into_a_frame() {
             dropped_lines_count: u64::MAX,
             dropped_bytes_count: u64::MAX,
         },
-        not_in_force: vec![fault; 3],
+        // Four limits, and two of the sandbox.
+        not_in_force: vec![fault; 6],
         label: label.clone(),
         notice: None,
     };

@@ -11,8 +11,9 @@ use super::{Command, Exits, Known, LinkEvent, LinkOptions, LinkState, Notices, s
 use crate::names::InstanceId;
 use crate::runtime::keeper::frame::CALL_BYTES_MAX;
 use crate::runtime::keeper::protocol::{
-    Call, CheckEnd, Hello, List, Message, Push, Refusal, Reply, Request, Role, SPAWNS_IN_A_CALL_MAX, Spawn,
-    SpawnFault, Spawned, VERSION, VERSION_OF_HEALTH,
+    Call, CheckEnd, Hello, LimitFault, List, Message, Push, Refusal, Reply, Request, Role,
+    SPAWNS_IN_A_CALL_MAX, Spawn, SpawnFault, Spawned, VERSION, VERSION_OF_HEALTH, VERSION_OLDEST,
+    VERSION_THAT_CONFINES,
 };
 
 /// The wait before the next attempt to reach a keeper, doubling.
@@ -52,6 +53,8 @@ pub struct Task {
     checks: HashMap<InstanceId, oneshot::Sender<Result<CheckEnd, SpawnFault>>>,
     /// What came while there was no connection.
     held: Vec<Command>,
+    /// What the keeper speaks.
+    version: u32,
     /// The keeper was told to end for good: after it there is no other.
     is_finishing: bool,
 }
@@ -78,6 +81,7 @@ impl Task {
             spawns: HashMap::new(),
             checks: HashMap::new(),
             held: Vec::new(),
+            version: VERSION_OLDEST,
             is_finishing: false,
         }
     }
@@ -201,7 +205,8 @@ impl Task {
                     } => {
                         let hello = hello.take();
                         let hello = hello.ok_or_else(|| Lost::Broken("a list before the hello".into()))?;
-                        self.begin(wire, &list, hello.version)?;
+                        self.version = hello.version;
+                        self.begin(wire, &list)?;
                         let _ = self.events.try_send(LinkEvent::Connected { hello, list });
                         return Ok(());
                     }
@@ -218,10 +223,10 @@ impl Task {
     }
 
     /// Brings a new connection up to date: exits that came meanwhile, and everything that was not answered, again.
-    fn begin(&mut self, wire: &mut Wire, list: &List, version: u32) -> Result<(), Lost> {
+    fn begin(&mut self, wire: &mut Wire, list: &List) -> Result<(), Lost> {
         // Their ends were told on the connection before, or never: whoever waits looks anew.
         self.checks.clear();
-        self.notices.connected(list, version >= VERSION_OF_HEALTH);
+        self.notices.connected(list, self.version >= VERSION_OF_HEALTH);
         let mut known: HashSet<&InstanceId> = list.running.iter().map(|run| &run.instance).collect();
         known.extend(self.spawns.keys());
         known.extend(list.waiting.iter().map(|waiting| &waiting.instance));
@@ -234,6 +239,7 @@ impl Task {
         }
         self.exits.give_up(|instance| known.contains(instance));
         self.prune();
+        self.refuse_what_is_not_understood();
         for (_, call) in std::mem::take(&mut self.calls) {
             self.send_call(wire, call)?;
         }
@@ -248,7 +254,7 @@ impl Task {
         wire.write()?;
         self.shown.send_modify(|state| {
             state.is_connected = true;
-            state.version = version;
+            state.version = self.version;
             state.generation += 1;
             state.why.clear();
         });
@@ -353,6 +359,9 @@ impl Task {
         for command in commands {
             match command {
                 Command::Call { request, reply } => calls.push(PendingCall { request, reply }),
+                Command::Spawn { spawn, fate } if !self.is_understood(&spawn) => {
+                    let _ = fate.send(Err(not_understood()));
+                }
                 Command::Spawn { spawn, fate } => {
                     spawns.push((*spawn).clone());
                     self.spawns
@@ -391,6 +400,23 @@ impl Task {
         Ok(())
     }
 
+    /// Whether the keeper knows everything that this start asks for. An older one passes over what it does not know.
+    fn is_understood(&self, spawn: &Spawn) -> bool {
+        spawn.confinement.is_none() || self.version >= VERSION_THAT_CONFINES
+    }
+
+    /// Starts that a keeper before this one would have understood.
+    fn refuse_what_is_not_understood(&mut self) {
+        let all = std::mem::take(&mut self.spawns);
+        let (understood, others): (HashMap<_, _>, HashMap<_, _>) = all
+            .into_iter()
+            .partition(|(_, pending)| self.is_understood(&pending.spawn));
+        self.spawns = understood;
+        for pending in others.into_values() {
+            let _ = pending.fate.send(Err(not_understood()));
+        }
+    }
+
     fn send_call(&mut self, wire: &mut Wire, call: PendingCall) -> Result<(), Lost> {
         let id = next(&mut self.next_id);
         wire.queue(&Call {
@@ -399,6 +425,14 @@ impl Task {
         })?;
         self.calls.insert(id, call);
         Ok(())
+    }
+}
+
+fn not_understood() -> SpawnFault {
+    let why = "the keeper is of an older release, which confines nothing: stop all apps, so that it ends and one of this \
+               release takes its place";
+    SpawnFault::Limits {
+        faults: vec![LimitFault::new("sandbox.read_only", why.to_owned())],
     }
 }
 

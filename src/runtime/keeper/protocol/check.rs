@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExitHow, User};
+use super::{Confinement, Enforce, ExitHow, User};
 use crate::names::{AppName, InstanceId};
 
 /// What a command said is kept up to here.
@@ -30,6 +30,11 @@ pub struct Check {
     pub umask: u32,
     /// As of a start.
     pub no_new_privileges: bool,
+    /// As of a start: it may write what the app may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
+    /// As of a start.
+    pub enforce: Enforce,
     /// As of a start; the other limits are those of the app's groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,

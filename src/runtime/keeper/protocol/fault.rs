@@ -9,7 +9,7 @@ use crate::names::{AppName, InstanceId};
 #[serde(rename_all = "snake_case")]
 pub enum SpawnFault {
     /// A system call failed on the way; nothing runs.
-    #[error("{step} {path}: {}", errno_text(*errno))]
+    #[error("{step} {path}: {}", step.reason(*errno))]
     System {
         /// Which step of the start.
         step: SpawnStep,
@@ -26,7 +26,7 @@ pub enum SpawnFault {
         /// Its main process.
         pid: u32,
     },
-    /// Limits that were asked for cannot be had here.
+    /// Limits or a confinement that were asked for cannot be had here.
     #[error("cannot enforce {}", join(faults))]
     Limits {
         /// Each with its reason.
@@ -81,11 +81,25 @@ pub enum SpawnStep {
     Privileges = 10,
     /// Running the program.
     Exec = 11,
+    /// Making or opening a folder that a confined app may write.
+    Writable = 12,
+    /// A user namespace of its own, without which an ordinary user gets no mount namespace.
+    UserNamespace = 13,
+    /// A mount namespace of its own.
+    MountNamespace = 14,
+    /// Making every mount read-only.
+    ReadOnlyMounts = 15,
+    /// Keeping what it may write writable.
+    WritableMounts = 16,
+    /// A `/tmp` of its own.
+    PrivateFolders = 17,
+    /// Its Landlock rules.
+    Landlock = 18,
 }
 
 impl SpawnStep {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::Folders,
         Self::Fork,
         Self::Record,
@@ -97,7 +111,49 @@ impl SpawnStep {
         Self::User,
         Self::Privileges,
         Self::Exec,
+        Self::Writable,
+        Self::UserNamespace,
+        Self::MountNamespace,
+        Self::ReadOnlyMounts,
+        Self::WritableMounts,
+        Self::PrivateFolders,
+        Self::Landlock,
     ];
+
+    /// Why it failed, in words. For namespaces and mounts the kernel's words do not mean what they say.
+    #[must_use]
+    pub fn reason(self, errno: i32) -> String {
+        if self.is_of_the_sandbox() && errno == libc::ENOSPC {
+            return "user.max_user_namespaces, user.max_mnt_namespaces or fs.mount-max allows no more"
+                .to_owned();
+        }
+        errno_text(errno)
+    }
+
+    /// Whether a failure means that this machine does not give what confines an app.
+    #[must_use]
+    pub fn is_of_the_sandbox(self) -> bool {
+        match self {
+            Self::UserNamespace
+            | Self::MountNamespace
+            | Self::ReadOnlyMounts
+            | Self::WritableMounts
+            | Self::PrivateFolders
+            | Self::Landlock => true,
+            Self::Folders
+            | Self::Fork
+            | Self::Record
+            | Self::Session
+            | Self::Groups
+            | Self::OpenFiles
+            | Self::Streams
+            | Self::WorkingDir
+            | Self::User
+            | Self::Privileges
+            | Self::Exec
+            | Self::Writable => false,
+        }
+    }
 }
 
 impl std::fmt::Display for SpawnStep {
@@ -114,6 +170,13 @@ impl std::fmt::Display for SpawnStep {
             Self::User => "cannot become user",
             Self::Privileges => "cannot give up privileges for",
             Self::Exec => "cannot run",
+            Self::Writable => "cannot open the writable folder",
+            Self::UserNamespace => "cannot make a user namespace for",
+            Self::MountNamespace => "cannot make a mount namespace for",
+            Self::ReadOnlyMounts => "cannot make all mounts read-only for",
+            Self::WritableMounts => "cannot keep the writable folders of",
+            Self::PrivateFolders => "cannot make a private /tmp for",
+            Self::Landlock => "cannot set the Landlock rules of",
         })
     }
 }
@@ -121,11 +184,12 @@ impl std::fmt::Display for SpawnStep {
 /// The longest [`LimitFault::why`].
 pub(in crate::runtime::keeper) const FAULT_WHY_BYTES_MAX: usize = 200;
 
-/// A limit that cannot be had, and why.
+/// A limit or a rule of the sandbox that cannot be had, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("limits.{limit}: {why}")]
+#[error("{}: {why}", self.key())]
 pub struct LimitFault {
-    /// `memory`, `cpus`, `pids` or `open_files`, as in the spec.
+    /// `memory`, `cpus`, `pids` or `open_files` of the spec's `limits`; what is of another part of the spec is written
+    /// with that: `sandbox.read_only`.
     pub limit: String,
     /// In words.
     pub why: String,
@@ -138,6 +202,16 @@ impl LimitFault {
         Self {
             limit: limit.to_owned(),
             why,
+        }
+    }
+
+    /// What it is about, as a path from the spec's top.
+    #[must_use]
+    pub fn key(&self) -> String {
+        if self.limit.contains('.') {
+            self.limit.clone()
+        } else {
+            format!("limits.{}", self.limit)
         }
     }
 }

@@ -153,6 +153,20 @@ pub struct Capabilities {
     pub limits: Vec<(String, String)>,
     /// Limits that cannot.
     pub missing: Vec<LimitFault>,
+    /// What confines an app to its files; absent: the keeper is of a release that cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxMeans>,
+}
+
+/// What of the means that confine an app is there, tried out by a child.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxMeans {
+    /// The kernel's version of Landlock; 0: it has none, or a filter hides it.
+    pub landlock_abi: u32,
+    /// How an app gets a mount namespace of its own, in words; none: it cannot.
+    pub mounts: Option<String>,
+    /// What of `sandbox.read_only` therefore cannot be had, for an app of the keeper's own user.
+    pub missing: Vec<LimitFault>,
 }
 
 /// How a whole tree is found and killed, from the surest to the least sure.

@@ -26,9 +26,13 @@ pub struct Spawn {
     pub umask: u32,
     /// Whether set-uid programs shall give it nothing.
     pub no_new_privileges: bool,
+    /// Which files it may write; absent: those that its user may. A keeper before
+    /// [`super::VERSION_THAT_CONFINES`] does not know this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
     /// What its tree may use.
     pub limits: Limits,
-    /// What to do about limits that cannot be had.
+    /// What to do about limits and a confinement that cannot be had.
     pub enforce: Enforce,
     /// The signal that ends it when the keeper itself has to.
     pub stop_signal: i32,
@@ -61,6 +65,22 @@ pub struct User {
     pub groups: Vec<u32>,
 }
 
+/// `sandbox.read_only`: everything is read-only to an app's whole tree, but for these folders, a `/tmp`, `/var/tmp` and
+/// `/dev/shm` of its own, and the devices that every program needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Confinement {
+    /// What it may write, relative to the app's folder `apps/NAME`; made where it is missing. At most
+    /// [`crate::specs::app_spec::WRITABLE_MAX`].
+    pub writable: Vec<String>,
+    /// Folders, absolute and without links, that it must see even where they lie below one that becomes its own: its
+    /// artefact. The data directory is always seen. At most [`VISIBLE_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visible: Vec<String>,
+}
+
+/// The longest [`Confinement::visible`].
+pub const VISIBLE_MAX: usize = 4;
+
 /// What an app's whole tree may use; absent is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Limits {
@@ -88,7 +108,7 @@ impl Limits {
     };
 }
 
-/// What to do about limits that cannot be had.
+/// What to do about limits and a confinement that cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforce {

@@ -5,13 +5,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{BORN, CHILD_FDS_MAX, EXECS, GO, Launching, NO_GO, READY, REPORT_BYTES, raw};
+use super::{BORN, CHILD_FDS_MAX, EXECS, GO, Launching, NO_GO, READY, REPORT_BYTES, confine, raw};
 use crate::runtime::keeper::protocol::SpawnStep;
 
 /// `CLOSE_RANGE_UNSHARE`.
 pub const UNSHARE: usize = 2;
 
-type Failed = (SpawnStep, i32);
+/// Which step failed, and the error number.
+pub type Failed = (SpawnStep, i32);
 
 /// Where the child begins.
 ///
@@ -67,14 +68,14 @@ fn report(launching: &Launching, step: SpawnStep, errno: i32) -> ! {
 /// # Safety
 /// As the call itself asks.
 #[inline(always)]
-unsafe fn call(number: i64, arguments: [usize; 5]) -> isize {
+pub unsafe fn call(number: i64, arguments: [usize; 5]) -> isize {
     // SAFETY: handed on to the caller.
     unsafe { raw::call(number, arguments) }
 }
 
 /// # Safety
 /// As the call itself asks.
-unsafe fn try_call(step: SpawnStep, number: i64, arguments: [usize; 5]) -> Result<usize, Failed> {
+pub unsafe fn try_call(step: SpawnStep, number: i64, arguments: [usize; 5]) -> Result<usize, Failed> {
     // SAFETY: handed on to the caller.
     let result = unsafe { call(number, arguments) };
     if result < 0 {
@@ -110,7 +111,7 @@ unsafe fn wake(launching: &Launching) {
 }
 
 /// Everything before the go. Order matters: groups before limits, the pipe is opened while still the keeper's user, the
-/// working directory entered as the app's.
+/// sandbox entered while that user may still mount, the working directory entered as the app's.
 unsafe fn prepare(launching: &Launching) -> Result<(), Failed> {
     let program = &launching.program;
     // SAFETY: plain calls on descriptors that this process owns and on memory that `launching` keeps alive.
@@ -134,6 +135,14 @@ unsafe fn prepare(launching: &Launching) -> Result<(), Failed> {
         ];
         try_call(SpawnStep::OpenFiles, libc::SYS_prlimit64, limit)?;
         streams(launching)?;
+        if program.no_new_privileges {
+            let arguments = [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0];
+            try_call(SpawnStep::Privileges, libc::SYS_prctl, arguments)?;
+        }
+        if let Some(sandbox) = &program.sandbox {
+            confine::enter(sandbox, launching.ruleset)?;
+            die_with_keeper(launching)?;
+        }
         call(libc::SYS_umask, [program.umask as usize, 0, 0, 0, 0]);
         if let Some((uid, gid, groups)) = &program.user {
             let (uid, gid) = (*uid as usize, *gid as usize);
@@ -145,10 +154,6 @@ unsafe fn prepare(launching: &Launching) -> Result<(), Failed> {
         }
         let folder = program.working_dir.as_ptr() as usize;
         try_call(SpawnStep::WorkingDir, libc::SYS_chdir, [folder, 0, 0, 0, 0])?;
-        if program.no_new_privileges {
-            let arguments = [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0];
-            try_call(SpawnStep::Privileges, libc::SYS_prctl, arguments)?;
-        }
         clean_signals(program.resets_signals)
     }
 }

@@ -32,6 +32,7 @@ fn program(script: &str) -> Program {
         user: None,
         umask: 0o022,
         no_new_privileges: false,
+        sandbox: None,
         dies_with_keeper: true,
         resets_signals: true,
     }
