@@ -136,10 +136,10 @@ fn by_hand_actions_ask_for_what_was_typed() {
     };
     let daemon = FakeNode::healthy()
         .on::<calls::Deploy>(move |request| {
-            assert_eq!(
-                (request.file.as_str(), request.hold_ms),
-                ("app.yaml", Some(7_200_000))
-            );
+            // With its folder, which names the app where the spec does not.
+            let (folder, name) = request.file.split_once('/').unwrap();
+            assert!(!folder.is_empty());
+            assert_eq!((name, request.hold_ms), ("app.yaml", Some(7_200_000)));
             assert_eq!(request.text, "name: x\n");
             Ok(reply("deploy", "x"))
         })

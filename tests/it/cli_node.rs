@@ -75,12 +75,12 @@ fn what_cannot_be_deployed_by_hand_is_refused_with_each_place_and_reason() {
         1,
         "nothing of it was taken"
     );
-    for (digest, why) in [
-        ("not-a-digest", "is not a sha256"),
-        (&*"0".repeat(64), "source without a digest"),
+    for (digest, why, code) in [
+        ("not-a-digest", "give the 64 lower-case hex digits", 2),
+        (&*"0".repeat(64), "source without a digest", 1),
     ] {
         let ran = node.osier(&["upgrade", "web", "7.1", "--sha256", digest]);
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(code), "{ran:?}");
         assert!(ran.err.contains(why), "{ran:?}");
     }
 }

@@ -171,6 +171,7 @@ fn what_the_disk_did_not_take_is_not_told_as_done_for_good() {
         );
     }
     assert_eq!(node.app("web")["status"], "stopped");
+    drop(fill);
     std::fs::remove_file(&full).unwrap();
     for command in [&["stop", "web"][..], &["suspend", "db"]] {
         node.wait("it is kept", |node| node.osier(command).code == Some(0));

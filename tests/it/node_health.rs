@@ -380,6 +380,7 @@ async fn a_host_says_how_its_apps_fare() {
     wait(&node, "healthy", |_, apps| {
         apps.get("ticker")
             .is_some_and(|app| app.health == HealthState::Healthy)
+            && apps.contains_key("unknown")
     })
     .await;
     let unknown = node.app("unknown").unwrap();

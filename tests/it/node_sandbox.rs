@@ -53,7 +53,9 @@ fn a_spec_confines_its_app_and_another_sandbox_is_another_process() {
     assert_eq!(said(&daemon, "a"), ["data", "done", "cache", "done"]);
     assert_ne!(daemon.app_pid("a"), Some(first));
     assert_eq!(daemon.app("a")["not_enforced"], serde_json::json!([]));
-    assert_eq!(daemon.events("reconfigure.stop").len(), 1);
+    daemon.wait("it has proven itself", |daemon| {
+        daemon.events("reconfigure.stop").len() == 1
+    });
 }
 
 #[test]

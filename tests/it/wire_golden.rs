@@ -17,13 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::wire_samples as samples;
 
 fn golden(name: &str) -> PathBuf {
-    golden_of(1, name)
-}
-
-fn golden_of(version: u32, name: &str) -> PathBuf {
-    crate::project::root()
-        .join(format!("tests/golden/v{version}"))
-        .join(name)
+    crate::project::root().join("tests/golden/v1").join(name)
 }
 
 /// The golden file; with `OSIER_BLESS` one that is missing is written. One that is there is never written again.
@@ -125,16 +119,6 @@ fn golden_frames_of_version_2_of_the_keepers_protocol_are_read() {
     let bytes = read_or_bless(&golden("keeper_calls.bin"), &call_bytes.concat());
     assert_eq!(keeper_frames::<Call>(&bytes), calls);
     let bytes = read_or_bless(&golden("keeper_messages.bin"), &message_bytes.concat());
-    assert_eq!(keeper_frames::<Message>(&bytes), messages);
-}
-
-#[test]
-fn golden_frames_of_the_keepers_second_version_are_read() {
-    let (calls, messages) = (samples::keeper_calls_2(), samples::keeper_messages_2());
-    let (call_bytes, message_bytes) = (keeper_bytes(&calls), keeper_bytes(&messages));
-    let bytes = read_or_bless(&golden_of(2, "keeper_calls.bin"), &call_bytes.concat());
-    assert_eq!(keeper_frames::<Call>(&bytes), calls);
-    let bytes = read_or_bless(&golden_of(2, "keeper_messages.bin"), &message_bytes.concat());
     assert_eq!(keeper_frames::<Message>(&bytes), messages);
 }
 

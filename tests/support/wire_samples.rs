@@ -305,7 +305,7 @@ fn is_of_version_2(push: &Push) -> bool {
 }
 
 /// What version 2 may ask beside what version 1 did.
-pub fn keeper_calls_2() -> Vec<Call> {
+fn confined_calls() -> Vec<Call> {
     let confinement = Confinement {
         writable: vec!["data".into(), "cache".into()],
         visible: vec!["/var/lib/artefact".into()],
@@ -328,7 +328,7 @@ pub fn keeper_calls_2() -> Vec<Call> {
 }
 
 /// What version 2 may say beside what version 1 did.
-pub fn keeper_messages_2() -> Vec<Message> {
+fn confined_messages() -> Vec<Message> {
     let fault = LimitFault {
         limit: "sandbox.read_only".into(),
         why: "no Landlock".into(),
@@ -410,8 +410,8 @@ pub fn keeper_calls_of_version_2() -> Vec<Call> {
         ..spawn(None, Limits::default())
     };
     let requests = vec![Request::Check(check), Request::Spawn { spawns: vec![heard] }];
-    let calls = (1..).zip(requests);
-    calls.map(|(id, request)| Call { id, request }).collect()
+    let calls = (1..).zip(requests).map(|(id, request)| Call { id, request });
+    confined_calls().into_iter().chain(calls).collect()
 }
 
 /// Likewise.
@@ -440,5 +440,6 @@ pub fn keeper_messages_of_version_2() -> Vec<Message> {
         instance: instance(),
         notice,
     };
-    checked.chain([noticed]).map(Message::Push).collect()
+    let pushes = checked.chain([noticed]).map(Message::Push);
+    confined_messages().into_iter().chain(pushes).collect()
 }
