@@ -315,7 +315,7 @@ impl Lifecycle {
             .and_then(|target| target.desired())
             .map(|app| &app.digest);
         let goal = self.goal().map(|app| &app.digest);
-        let needed = [applied, asked, goal].map(|digest| digest.cloned());
+        let needed = [applied, asked, goal].map(Option::<&SpecDigest>::cloned);
         self.artefacts
             .retain(|(digest, _)| needed.iter().flatten().any(|needed| needed == digest));
     }

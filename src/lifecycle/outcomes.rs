@@ -39,7 +39,7 @@ impl Lifecycle {
         self.phase = OPEN;
         match (found, doubt) {
             (Some(found), Some(doubt)) if found.digest == doubt.app.digest => {
-                self.is_running(doubt.app, found, now, out);
+                self.is_running(&doubt.app, found, now, out);
             }
             // The old one lives on; the new one did not take its place.
             (Some(found), Some(doubt)) => {
@@ -165,7 +165,7 @@ impl Lifecycle {
         out: &mut Vec<Effect>,
     ) {
         match result {
-            Ok(found) => self.is_running(app, found, now, out),
+            Ok(found) => self.is_running(&app, found, now, out),
             // Of a replacement the old instance may still run, whatever the new one did.
             Err(trouble) if trouble.is_unsure || is_replacement => {
                 self.begin_look(Some(Doubt { app, trouble }), out);
@@ -179,7 +179,7 @@ impl Lifecycle {
         }
     }
 
-    fn is_running(&mut self, app: Arc<DesiredApp>, found: Found, now: Now, out: &mut Vec<Effect>) {
+    fn is_running(&mut self, app: &Arc<DesiredApp>, found: Found, now: Now, out: &mut Vec<Effect>) {
         if self.live.as_ref().is_some_and(|live| live.found.id != found.id) {
             self.leaving = self.live.take().map(|live| live.found.id);
         }
@@ -193,9 +193,9 @@ impl Lifecycle {
         if self.memory.failed.as_ref() == Some(&app.digest) {
             self.memory().failed = None;
         }
-        self.adopt_spec(Arc::clone(&app));
-        if !self.begin_trial(&app, now, out) {
-            self.close_change(&app, None, now, out);
+        self.adopt_spec(Arc::clone(app));
+        if !self.begin_trial(app, now, out) {
+            self.close_change(app, None, now, out);
         }
     }
 

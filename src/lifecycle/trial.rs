@@ -13,6 +13,7 @@ use super::{Effect, HEALTHY_AFTER_MS, Lifecycle, Now, OpenAction, Phase, SUPERSE
 use crate::names::{ArtefactId, CommitId, SpecDigest, Version};
 use crate::specs::DesiredApp;
 use crate::specs::app_spec::UpgradeFailure;
+use crate::status::health::HealthReport;
 use crate::status::time::span;
 use crate::status::{AppError, HealthState, ROLLED_BACK};
 use crate::telemetry::ActionKind;
@@ -169,7 +170,7 @@ impl Lifecycle {
         if live.health == HealthState::Healthy {
             return;
         }
-        let found = live.report.as_deref().and_then(|report| report.failing());
+        let found = live.report.as_deref().and_then(HealthReport::failing);
         let found = found.map_or_else(String::new, |found| format!(": {found}"));
         let Some(app) = self.memory.applied.clone() else {
             return;

@@ -48,13 +48,12 @@ pub(crate) async fn all(node: &NodeContext) -> Vec<ActionReply> {
 /// Stops the processes of a node whose actors have ended already: nobody starts them again, and nothing is remembered of
 /// it as an operator's word.
 pub(crate) async fn with_the_node(node: &NodeContext) {
-    let running = node
-        .board
-        .all()
-        .into_iter()
-        .filter(|(_, state)| state.os_pid.is_some());
-    let specs: BTreeMap<AppName, Arc<AppSpec>> = running
-        .filter_map(|(app, _)| Some((app.clone(), spec_of(node, &app)?)))
+    // What was being started when its actor ended runs as well, and no board tells.
+    let asked = node.node_board.specs().desired;
+    let asked = |app: &AppName| Some(Arc::clone(&asked.as_ref()?.apps.get(app)?.spec));
+    let all = node.board.all().into_keys();
+    let specs: BTreeMap<AppName, Arc<AppSpec>> = all
+        .filter_map(|app| Some((app.clone(), spec_of(node, &app).or_else(|| asked(&app))?)))
         .collect();
     let apps = specs
         .iter()

@@ -61,7 +61,7 @@ struct RunningCheck {
 
 impl Keeper {
     /// Starts `check`; its fate is pushed.
-    pub(super) fn begin_check(&mut self, check: Check) {
+    pub(super) fn begin_check(&mut self, check: Box<Check>) {
         self.end_checks_of(&check.instance);
         if let Err(fault) = self.start_check(&check) {
             let result = Err(fault);

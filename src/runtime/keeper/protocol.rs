@@ -101,7 +101,7 @@ pub enum Request {
     },
     /// Run a command that is to tell how a running app fares. Answered at once; how it ended follows as
     /// [`Push::Checked`]. One that still runs for the app is killed first.
-    Check(Check),
+    Check(Box<Check>),
     /// What the trees of these use. Answered by [`Reply::Stats`].
     Stats {
         /// Which runs; empty: all.

@@ -369,7 +369,7 @@ impl Task {
                 }
                 Command::Check { check, end } => {
                     self.checks.insert(check.id.clone(), end);
-                    checks.push(*check);
+                    checks.push(check);
                 }
                 Command::Acknowledge(instance) => acknowledged.push(instance),
                 Command::Finish => self.is_finishing = true,
