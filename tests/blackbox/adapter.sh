@@ -69,6 +69,7 @@ a_spec() {
             elif $key == "http" then .health = {type: "http", port: ($value | split("/")[0] | tonumber),
                 path: ($value | "/" + (split("/")[1:] | join("/"))), interval: "1s", timeout: "1s"}
             elif $key == "tcp" then .health = {type: "tcp", port: ($value | tonumber), interval: "1s", timeout: "1s"}
+            elif $key == "health_timeout" then .upgrade.health_timeout = $value
             elif $key == "grace" then .stop.timeout = $value + "s"
             elif $key == "restart" then .restart.type = $value
             elif $key == "intensity" then .restart.intensity = ($value | tonumber)
@@ -81,7 +82,7 @@ a_spec() {
     printf '%s\n' "$spec"
 }
 
-# a_status NODE: {revision, state, error, blocked, apps: {NAME: {state, pid, restarts, version, error}}}
+# a_status NODE: {revision, state, error, blocked, apps: {NAME: {state, pid, restarts, version, desired, error}}}
 a_status() {
     local status apps
     status=$(a_osier "$1" status -o json) || [ $? = 1 ] || return 1
@@ -91,6 +92,7 @@ a_status() {
             elif . == "invalid" then "failed" else "pending" end;
         {revision: $status.last_commit, state: $status.status, error: $status.reason, blocked: $status.blocked,
          apps: ($apps | map_values({state: (.status | word), raw: .status, pid: .os_pid, restarts, version, health, sync,
+            desired: .desired_version,
             error: (.last_error | if . == null then null
                 else ([.file, .line, .column | values | tostring + ":"] | join("")) + " " + .message end)}))}'
 }

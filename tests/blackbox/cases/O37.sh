@@ -39,7 +39,7 @@ refused "half of a file" "sha256"
 release 3.0.0 two.tar.gz "$(digest two.tar.gz)"
 check "the right digest is deployed" wait_until 20 'is_running web && [ "$(pids web)" != '"$web"' ]'
 check "it is the new one" wait_until 5 'a_logs n1 web | has second'
-check "the old one is not kept" wait_until 10 '[ "$(find "$(a_artefacts n1)" -mindepth 1 -maxdepth 1 | wc -l)" = 1 ]'
+check "the last good one is kept for a rollback" wait_until 10 '[ "$(find "$(a_artefacts n1)" -mindepth 1 -maxdepth 1 | wc -l)" = 2 ]'
 # Autonomy: the server is gone, the machine was switched off.
 stop_serving
 web=$(pids web)
