@@ -199,6 +199,8 @@ pub struct Lifecycle {
     /// What was applied is started again, because what is asked for is not there yet.
     is_old_wanted: bool,
     is_restart_asked: bool,
+    /// What was applied is on its way back, in the place of a version that could not even be started.
+    is_returning: bool,
     action: Option<OpenAction>,
     operator: Option<(OperatorId, Operation)>,
     told_health: HealthState,
@@ -242,6 +244,7 @@ impl Lifecycle {
             setbacks: 0,
             is_old_wanted: false,
             is_restart_asked: false,
+            is_returning: false,
             action: None,
             operator: None,
             told_health: HealthState::Unknown,

@@ -216,6 +216,12 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// Its checks have yet to find it well.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        self.checks.is_some() && self.health == HealthState::Unknown
+    }
+
     /// Something older runs on, because what is asked for did not come up and is not tried again by itself.
     #[must_use]
     pub fn is_kept_from_upgrade(&self) -> bool {
@@ -225,6 +231,9 @@ impl AppState {
             && self.next_try_at.is_none()
     }
 }
+
+/// The code of the error of a new version that did not come up and stays (`on_failure: halt`).
+pub const UPGRADE_FAILED: &str = "osier::app::upgrade_failed";
 
 /// The code of the error while the last good version stands in for what git asks for.
 pub const ROLLED_BACK: &str = "osier::app::rolled_back";

@@ -44,8 +44,13 @@ impl Lifecycle {
                     // What was begun and rests without its artefact on the way was given up for something else.
                     let is_judged = self.is_on_trial() && self.phase == Phase::Running;
                     if self.fetching.is_none() && !is_judged {
-                        self.end_trial(Some(SUPERSEDED), now, out);
-                        self.close_action(Some(SUPERSEDED), now, out);
+                        let why = if self.memory.stopped_by_hand.is_some() {
+                            "it was stopped by hand"
+                        } else {
+                            SUPERSEDED
+                        };
+                        self.end_trial(Some(why), now, out);
+                        self.close_action(Some(why), now, out);
                     }
                     return;
                 }
@@ -334,16 +339,16 @@ impl Lifecycle {
             None => ActionKind::Deploy,
             Some(_) if is_stranger => ActionKind::Upgrade,
             Some(applied) => match Change::between(applied, app) {
+                Change::None if self.is_returning && self.live.is_none() => ActionKind::Rollback,
                 Change::None => return,
                 _ if self.is_going_back_to(app) => ActionKind::Rollback,
                 change => kind_of(change),
             },
         };
-        let from = self
-            .memory
-            .applied
-            .as_ref()
-            .map(|applied| applied.spec.version.clone());
+        let applied = self.memory.applied.as_ref();
+        let bad = self.rolled_back().filter(|_| self.is_returning);
+        let from = bad.map(|bad| bad.version.clone());
+        let from = from.or_else(|| Some(applied?.spec.version.clone()));
         self.open(
             kind,
             Some(app.digest.clone()),

@@ -76,6 +76,7 @@ impl Lifecycle {
             .is_some_and(|live| live.is_stranger && live.found.digest == goal.digest);
         if is_what_runs {
             self.adopt_spec(Arc::clone(&goal));
+            self.memory().is_stranger = false;
             if let Some(live) = &mut self.live {
                 live.is_stranger = false;
             }

@@ -58,7 +58,8 @@ impl Lifecycle {
     /// Takes over an instance that runs, whoever started it.
     fn adopt(&mut self, found: Found, now: Now) {
         let applied = self.memory.applied.as_ref();
-        let is_recorded = self.memory.instance.as_ref() == Some(&found.id) && applied.is_some();
+        let is_ours = self.memory.instance.as_ref() == Some(&found.id) && !self.memory.is_stranger;
+        let is_recorded = is_ours && applied.is_some();
         let is_applied = applied.is_some_and(|applied| applied.digest == found.digest);
         let asked = self.goal().filter(|goal| goal.digest == found.digest).cloned();
         let is_stranger = match asked {
@@ -85,6 +86,7 @@ impl Lifecycle {
         let since_ms = found.started_at_ms.min(now.at_ms);
         let memory = self.memory();
         memory.instance = Some(found.id.clone());
+        memory.is_stranger = is_stranger;
         memory.restarting.take_if(|restarting| *restarting != found.id);
         memory.unhealthy.take_if(|unhealthy| *unhealthy != found.id);
         memory.well.take_if(|well| *well != found.id);
@@ -193,6 +195,7 @@ impl Lifecycle {
         if self.memory.failed.as_ref() == Some(&app.digest) {
             self.memory().failed = None;
         }
+        self.is_returning = false;
         self.adopt_spec(Arc::clone(app));
         if !self.begin_trial(app, now, out) {
             self.close_change(app, None, now, out);

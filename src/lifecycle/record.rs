@@ -25,6 +25,8 @@ pub struct AppRecord {
     pub commit: Option<CommitId>,
     /// The instance that runs it. In-place changes of `applied` are in force in this instance alone.
     pub instance: Option<InstanceId>,
+    /// That one was found, and not started from `applied`: nobody knows its spec.
+    pub is_stranger: bool,
     /// It is being stopped or replaced on purpose: an end that nobody saw is no crash.
     pub expects_end: bool,
     /// An operator's restart of this instance is under way: whoever finds it running goes on with that.

@@ -15,7 +15,7 @@ use crate::specs::DesiredApp;
 use crate::specs::app_spec::UpgradeFailure;
 use crate::status::health::HealthReport;
 use crate::status::time::span;
-use crate::status::{AppError, HealthState, ROLLED_BACK};
+use crate::status::{AppError, HealthState, ROLLED_BACK, UPGRADE_FAILED};
 use crate::telemetry::ActionKind;
 
 /// How many proven versions are kept beside the one that runs.
@@ -60,6 +60,9 @@ pub struct Trial {
     pub since_ms: u64,
     /// It must be well by then.
     pub until_ms: u64,
+    /// The end of the action was told before, so this one tells nothing.
+    #[serde(default)]
+    pub is_told: bool,
 }
 
 impl Lifecycle {
@@ -110,15 +113,17 @@ impl Lifecycle {
             (None, Some(trial)) if trial.digest == app.digest => {
                 (trial.kind, trial.from.clone(), trial.since_ms)
             }
-            // Nothing was begun that could end with it.
-            _ => return false,
+            _ => (ActionKind::Upgrade, None, now.at_ms),
         };
+        // One that was begun before and stopped by hand is told already; the trial counts all the same.
+        let is_told = action.is_none() && self.memory.trial.is_none();
         self.memory().trial = Some(Trial {
             digest: app.digest.clone(),
             kind,
             from,
             since_ms,
             until_ms,
+            is_told,
         });
         true
     }
@@ -209,8 +214,10 @@ impl Lifecycle {
         let reason = format!("{} {reason}", app.spec.version);
         self.end_trial(Some(&reason), now, out);
         if app.spec.upgrade.policy().on_failure == UpgradeFailure::Halt {
-            return self.note_error("osier::app::upgrade_failed", &reason, now);
+            return self.note_error(UPGRADE_FAILED, &reason, now);
         }
+        // Nothing of it may ever have run: then what was applied comes back, and that is a rollback too.
+        self.is_returning = !self.is_applied(app);
         self.is_old_wanted = false;
         self.change_at_ms = None;
         self.setbacks = 0;
@@ -255,6 +262,9 @@ impl Lifecycle {
         let Some(trial) = self.memory().trial.take() else {
             return;
         };
+        if trial.is_told {
+            return;
+        }
         let is_its = |action: &OpenAction| action.digest.as_ref() == Some(&trial.digest);
         let other = self.action.take_if(|action| !is_its(action));
         if self.action.is_none() {
@@ -276,10 +286,12 @@ impl Lifecycle {
 
     /// `next` takes the place of what was applied, which is kept if it was proven.
     pub(super) fn retire_applied(&mut self, next: &DesiredApp) {
+        let is_manual = self.target.as_ref().is_some_and(|target| target.manual);
         let memory = self.memory();
         memory.trial.take_if(|trial| trial.digest != next.digest);
         // Who was well before has nothing to prove.
         let is_known = memory.good.iter().any(|good| good.app.digest == next.digest);
+        let is_fled = is_manual && is_known;
         let was_proven = std::mem::replace(&mut memory.is_proven, is_known);
         memory.good.retain(|good| good.app.digest != next.digest);
         if let (Some(applied), true) = (&memory.applied, was_proven) {
@@ -289,8 +301,14 @@ impl Lifecycle {
                 commit: memory.commit.clone(),
             };
             memory.good.retain(|good| good.app.digest != digest);
-            memory.good.push_front(good);
-            memory.good.truncate(GOOD_MAX);
+            // Who goes back further wants what is older still, and not what was fled from.
+            if is_fled {
+                memory.good.truncate(GOOD_MAX - 1);
+                memory.good.push_back(good);
+            } else {
+                memory.good.push_front(good);
+                memory.good.truncate(GOOD_MAX);
+            }
         }
     }
 }

@@ -42,7 +42,8 @@ impl Diff {
     /// Is there nothing to do and nothing wrong?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.actions.is_empty() && self.invalid.is_empty() && self.held_back.is_none()
+        let is_done = |action: &DiffAction| action.given_up.is_none();
+        !self.actions.iter().any(is_done) && self.invalid.is_empty() && self.held_back.is_none()
     }
 }
 

@@ -120,6 +120,9 @@ pub struct ActionReply {
     pub result: String,
     /// Why not.
     pub error: Option<String>,
+    /// What else is worth knowing: where a rollback went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// See [`DiffNow`].

@@ -113,6 +113,9 @@ impl<'a> Tally<'a> {
             _ if app.sync == SyncState::Suspended && app.manual => self.by_hand.push(name),
             _ if app.sync == SyncState::Suspended => self.suspended.push(name),
             RunState::Running if app.health == HealthState::Unhealthy => self.unhealthy.push(name),
+            // It has checks and none has gone well: after a failure that is no good news, and before it work is left.
+            RunState::Running if app.is_unproven() && app.last_error.is_some() => self.unhealthy.push(name),
+            RunState::Running if app.is_unproven() => self.pending.push(name),
             RunState::Running if app.is_kept_from_upgrade() => self.held_back.push(name),
             RunState::Running | RunState::Stopped if app.sync == SyncState::Synced => {}
             RunState::Pending

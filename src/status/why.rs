@@ -10,7 +10,7 @@ use crate::status::hold::Hold;
 use crate::status::origin::Origin;
 use crate::status::time::span;
 use crate::status::unfollowed::Unfollowed;
-use crate::status::{AppState, HealthState, KeeperTrouble, ROLLED_BACK, RunState, SyncState};
+use crate::status::{AppState, HealthState, KeeperTrouble, ROLLED_BACK, RunState, SyncState, UPGRADE_FAILED};
 
 /// What the paragraph is made from.
 #[derive(Debug, Clone, Copy)]
@@ -282,6 +282,14 @@ impl WhyFacts<'_> {
             .as_ref()
             .filter(|_| self.state.sync != SyncState::Error);
         match error {
+            Some(error) if error.code == UPGRADE_FAILED => {
+                format!(
+                    " It did not come up and stays all the same (`on_failure: halt`): {}; `osier rollback {}` brings the last \
+                     good version back.",
+                    unstopped(&error.message),
+                    self.state.name
+                )
+            }
             Some(error) if is_another && self.is_rolled_back() => {
                 format!(" It was taken back: {}.", unstopped(&error.message))
             }

@@ -14,6 +14,7 @@ fn reconciled(result: &str, action: &str) -> calls::ReconcileReply {
         result: result.into(),
         reason: (result != "synced").then(|| "web failed".to_owned()),
         actions: vec![calls::ActionReply {
+            note: None,
             action: "upgrade".into(),
             app: "web".parse().unwrap(),
             result: action.into(),
@@ -129,6 +130,7 @@ fn ctrl_c_is_130_and_says_how_to_follow_what_goes_on() {
 #[test]
 fn by_hand_actions_ask_for_what_was_typed() {
     let reply = |action: &str, app: &str| calls::ActionReply {
+        note: None,
         action: action.into(),
         app: app.parse().unwrap(),
         result: "ok".into(),

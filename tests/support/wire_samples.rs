@@ -409,7 +409,10 @@ pub fn keeper_calls_of_version_2() -> Vec<Call> {
         notify: true,
         ..spawn(None, Limits::default())
     };
-    let requests = vec![Request::Check(Box::new(check)), Request::Spawn { spawns: vec![heard] }];
+    let requests = vec![
+        Request::Check(Box::new(check)),
+        Request::Spawn { spawns: vec![heard] },
+    ];
     let calls = (1..).zip(requests).map(|(id, request)| Call { id, request });
     confined_calls().into_iter().chain(calls).collect()
 }

@@ -399,7 +399,11 @@ impl Ledger {
         } else {
             Want::Keep
         };
-        self.standings.contains_key(name).then(|| self.told(name, want))
+        self.standings.contains_key(name).then(|| Target {
+            // That one takes it off, whoever asked for it before.
+            commit: Some(accepted.facts.id.clone()),
+            ..self.told(name, want)
+        })
     }
 
     fn told(&self, name: &AppName, want: Want) -> Target {

@@ -134,6 +134,9 @@ pub(crate) fn draw_action(look: &Look, reply: &ActionReply) -> String {
     if let Some(error) = &reply.error {
         text.push_str(&format!(": {}", escape(error)));
     }
+    if let Some(note) = &reply.note {
+        text.push_str(&format!(" ({})", escape(note)));
+    }
     text + "\n"
 }
 

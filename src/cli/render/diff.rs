@@ -71,12 +71,23 @@ pub(crate) fn summary(diff: &Diff) -> String {
         .map(|verb| {
             (
                 verb,
-                diff.actions.iter().filter(|action| action.action == verb).count(),
+                diff.actions
+                    .iter()
+                    .filter(|action| action.action == verb && action.given_up.is_none())
+                    .count(),
             )
         })
         .filter(|(_, number)| *number > 0)
         .map(|(verb, number)| format!("{number} to {verb}"))
         .collect();
+    let given_up = diff
+        .actions
+        .iter()
+        .filter(|action| action.given_up.is_some())
+        .count();
+    if given_up > 0 {
+        parts.push(format!("{given_up} not tried again"));
+    }
     if let Some(held) = &diff.held_back {
         parts.push(format!("{} held back", count(held.apps.len(), "removal")));
     }

@@ -17,6 +17,7 @@ use crate::specs::app_file::read_app;
 use crate::specs::app_spec::{Source, is_sha256};
 use crate::specs::{DesiredApp, SpecError};
 use crate::status::hold::{Hold, Until};
+use crate::status::{HealthState, RunState};
 
 /// Hands an operator's word to the reconciler.
 pub(super) async fn order(node: &NodeContext, order: Order) -> Result<OrderReply, RpcError> {
@@ -161,6 +162,9 @@ pub(crate) async fn rollback(
         Some(version) => app.spec.version == *version,
         None => true,
     };
+    // A folder outside of the repository is not kept as it was.
+    let comes_back = |app: &&Arc<DesiredApp>| !matches!(&app.spec.source, Some(Source::Path { path }) if path.starts_with('/'));
+    let is_meant = |app: &&Arc<DesiredApp>| is_meant(app) && comes_back(app);
     let found = good.iter().map(|good| &good.app).find(is_meant);
     let Some(app) = found else {
         let known: Vec<_> = good
@@ -179,8 +183,56 @@ pub(crate) async fn rollback(
         };
         return Err(RpcError::new(RpcErrorCode::Refused, why).help(help));
     };
-    let change = ManualOrder::Pin(Box::new(DesiredApp::clone(app)));
-    by_hand(node, "rollback", change, (Until::Touched, by)).await
+    let app = DesiredApp::clone(app);
+    let (version, timeout) = (app.spec.version.clone(), app.spec.upgrade.policy().health_timeout);
+    let digest = app.digest.to_string();
+    let change = ManualOrder::Pin(Box::new(app));
+    let reply = by_hand(node, "rollback", change, (Until::Touched, by)).await?;
+    let asked = node.node_board.specs().desired;
+    let asked = asked.and_then(|desired| Some(desired.apps.get(&name)?.spec.version.clone()));
+    let git = asked.map_or_else(
+        || "git does not ask for it".to_owned(),
+        |asked| format!("git still asks for {asked}"),
+    );
+    let judged = judged(node, &name, timeout).await;
+    Ok(ActionReply {
+        note: Some(format!(
+            "back to {version} ({}); {git}",
+            &digest[..7.min(digest.len())]
+        )),
+        result: if judged.is_err() {
+            "error".to_owned()
+        } else {
+            reply.result
+        },
+        error: judged.err().or(reply.error),
+        ..reply
+    })
+}
+
+/// Waits until an app is well, or is not, or its time is over.
+async fn judged(node: &NodeContext, app: &AppName, timeout: Duration) -> Result<(), String> {
+    let mut changes = node.node_board.changes();
+    let verdict = async {
+        loop {
+            let state = node.board.get(app);
+            match state.as_ref().map(|state| (state.health, state.status)) {
+                None | Some((HealthState::Healthy, _) | (_, RunState::Stopped)) => return Ok(()),
+                Some((HealthState::Unhealthy, _)) => {
+                    let error = state.and_then(|state| state.last_error.clone());
+                    return Err(error.map_or_else(|| "it is not healthy".to_owned(), |error| error.message));
+                }
+                Some((HealthState::Unknown, _)) => {}
+            }
+            if changes.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    let late = || Err(format!("it is not healthy after {} s", timeout.as_secs()));
+    tokio::time::timeout(timeout, verdict)
+        .await
+        .unwrap_or_else(|_| late())
 }
 
 /// Takes an app off the node by hand.
@@ -225,6 +277,7 @@ pub(crate) async fn operate(
         let error = node.apps.operate(&app, operation).await.err();
         let result = if error.is_some() { "error" } else { "ok" }.to_owned();
         ActionReply {
+            note: None,
             action: verb.to_owned(),
             app,
             result,

@@ -139,6 +139,7 @@ pub(super) fn outcome(action: &str, app: &AppName, state: Option<&AppState>) -> 
         },
     };
     ActionReply {
+        note: None,
         action: action.to_owned(),
         app: app.clone(),
         result: result.to_owned(),

@@ -36,6 +36,7 @@ pub(crate) async fn all(node: &NodeContext) -> Vec<ActionReply> {
     dependents_first(&apps, Instant::now() + DEPENDENTS_WAIT, |app| async move {
         let error = node.apps.operate(&app, Operation::Stop).await.err();
         ActionReply {
+            note: None,
             action: "stop".to_owned(),
             app,
             result: if error.is_some() { "error" } else { "ok" }.to_owned(),

@@ -363,8 +363,10 @@ impl World {
 
     fn die(&mut self, code: i32) {
         let Some(found) = self.end_instance() else { return };
-        // An instance that nobody was told of (its actor died in between) may have run in vain.
-        let is_known = self.life.record().instance.as_ref() == Some(&found.id);
+        // An instance that nobody was told of (its actor died in between) may have run in vain; so may one that was found
+        // and had ended before anybody said what it was.
+        let record = self.life.record();
+        let is_known = record.instance.as_ref() == Some(&found.id) && record.applied.is_some();
         let is_meant = self.life.record().expects_end;
         if app(5).digest == found.digest && is_known && !is_meant {
             self.temporary_runs = 1;
@@ -407,7 +409,7 @@ impl World {
         self.fetch = None;
         self.unanswered.clear();
         // One that brought something on trial ends with the trial, under whatever daemon.
-        self.open_action = self.saved.trial.is_some();
+        self.open_action = self.saved.trial.as_ref().is_some_and(|trial| !trial.is_told);
         if self.life.standing().gone {
             return;
         }

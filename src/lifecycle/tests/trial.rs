@@ -192,6 +192,11 @@ fn a_new_version_that_cannot_be_started_is_taken_back() {
     led.done(|_| Outcome::Looked(Ok(None)));
     assert_eq!(led.starting(), "1");
     led.starts();
+    assert_eq!(
+        led.ended(),
+        [(ActionKind::Rollback, None)],
+        "what comes back is told, though it never left the record"
+    );
     led.wait(1_000);
     assert_eq!(
         led.state().last_error.unwrap().message,
@@ -292,4 +297,49 @@ fn a_good_version_by_hand_is_a_rollback_and_what_it_replaces_is_kept() {
     led.wait(1_000);
     assert_eq!(led.told_version(), "1");
     assert_eq!(led.life.record().good[0].app.digest, version("2").digest);
+}
+
+#[test]
+fn a_stop_and_a_start_by_hand_prove_nothing() {
+    let candidate = checked_app(|spec| spec.version = "2".parse().unwrap());
+    let mut led = on_trial_of(&candidate);
+    led.ask(Operation::Stop);
+    led.stops();
+    assert_eq!(
+        led.ended(),
+        [(ActionKind::Upgrade, Some("it was stopped by hand".to_owned()))]
+    );
+    led.wait(3_600_000);
+    assert_eq!((led.status(), led.work()), (RunState::Stopped, None));
+    led.ask(Operation::Start);
+    led.starts();
+    assert!(!led.life.standing().settled);
+    led.wait(60_000);
+    assert_eq!((led.starting(), led.ended()), ("1".to_owned(), vec![]));
+}
+
+#[test]
+fn who_goes_back_again_goes_further_back_and_not_to_what_was_fled() {
+    let mut led = Led::running(&plain());
+    for next in ["2", "3"] {
+        led.hand(Target::run(version(next), None));
+        led.starts();
+        led.wait(1_000);
+    }
+    let good = |led: &Led| {
+        let good = led.life.record().good.iter();
+        good.map(|good| good.app.spec.version.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(good(&led), ["2", "1"]);
+    let mut back = |to: &str| {
+        let mut target = Target::run(version(to), None);
+        target.manual = true;
+        led.hand(target);
+        led.starts();
+        led.wait(1_000);
+        good(&led)
+    };
+    assert_eq!(back("2"), ["1", "3"]);
+    assert_eq!(back("1"), ["3", "2"]);
 }

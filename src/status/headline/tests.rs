@@ -157,3 +157,24 @@ fn a_keeper_that_does_not_answer_degrades_and_says_why() {
     assert_eq!(found.status, NodeState::Degraded);
     assert_eq!(found.reason.as_deref(), Some("the keeper does not answer"));
 }
+
+#[test]
+fn an_app_whose_checks_have_not_gone_well_yet_is_no_good_news() {
+    use crate::specs::app_spec::HealthKind;
+    use crate::status::health::HealthReport;
+    let mut unproven = app("a", RunState::Running, SyncState::Synced, HealthState::Unknown);
+    let of = |app: &AppState| headline([app], settled()).status;
+    assert_eq!(of(&unproven), NodeState::Synced, "it has no checks");
+    unproven.checks = Some(HealthReport::blank(HealthKind::Http, HealthState::Unknown));
+    assert_eq!(of(&unproven), NodeState::Pending);
+    // It was restarted because it was ill, or its upgrade has failed and it stays.
+    unproven.last_error = Some(crate::status::AppError {
+        code: "osier::app::unhealthy".to_owned(),
+        message: "unhealthy: http 500".to_owned(),
+        file: None,
+        line: None,
+        column: None,
+        at: String::new(),
+    });
+    assert_eq!(of(&unproven), NodeState::Degraded);
+}
