@@ -3,15 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::cli_node::{SLEEPER, node};
+use crate::cli_word::says;
 use crate::git_node::SmallDisk;
 use crate::real_daemon::RealDaemon;
 use crate::specs_repository::Specs;
-
-fn says(text: &str, wanted: &[&str]) {
-    for part in wanted {
-        assert!(text.contains(part), "`{part}` is missing in: {text}");
-    }
-}
 
 fn why(node: &RealDaemon, app: &str) -> String {
     let ran = node.osier(&["why", app, "-o", "json"]);

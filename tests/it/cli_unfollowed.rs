@@ -6,15 +6,10 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::cli_node::{SLEEPER, node};
+use crate::cli_word::says;
 use crate::git_server_http::{HttpServer, Mood};
 use crate::real_daemon::RealDaemon;
 use crate::specs_repository::Specs;
-
-fn says(text: &str, wanted: &[&str]) {
-    for part in wanted {
-        assert!(text.contains(part), "`{part}` is missing in: {text}");
-    }
-}
 
 fn told(node: &RealDaemon, arguments: &[&str]) -> String {
     let ran = node.osier(arguments);

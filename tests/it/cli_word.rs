@@ -21,7 +21,7 @@ fn actions(document: &Value) -> Vec<String> {
     actions
 }
 
-fn says(text: &str, wanted: &[&str]) {
+pub(crate) fn says(text: &str, wanted: &[&str]) {
     for part in wanted {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
     }

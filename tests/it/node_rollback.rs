@@ -3,17 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::cli_node::{SLEEPER, node};
+use crate::cli_word::says;
 use crate::real_daemon::RealDaemon;
 
 /// A version that runs and can be told from others.
 fn sleeper(version: &str) -> String {
     SLEEPER.replace("1.0.0", version)
-}
-
-fn says(text: &str, wanted: &[&str]) {
-    for part in wanted {
-        assert!(text.contains(part), "`{part}` is missing in: {text}");
-    }
 }
 
 fn why(node: &RealDaemon) -> String {

@@ -15,8 +15,8 @@ use super::request::Answer;
 use super::{Download, DownloadError, Transfer, beside, hex};
 use crate::web::innermost;
 
-/// Pieces between network and disk, some 16 KiB each: what a slow disk holds in memory.
-const PIECES_MAX: usize = 64;
+/// Pieces between network and disk, up to half a MiB each: what a slow disk holds in memory.
+const PIECES_MAX: usize = 8;
 /// How long nothing may come.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// Over this time the transfer is judged.
