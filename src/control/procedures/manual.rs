@@ -257,7 +257,9 @@ pub(crate) async fn operate(
     request: OperateRequest,
 ) -> Result<Vec<ActionReply>, RpcError> {
     if request.app.is_none() && request.operation == Operation::Stop {
-        return Ok(super::stopping::all(node).await);
+        let done = super::stopping::all(node).await;
+        must_last(node).await?;
+        return Ok(done);
     }
     let apps: Vec<AppName> = match &request.app {
         Some(name) => {
