@@ -201,6 +201,8 @@ pub struct Lifecycle {
     is_restart_asked: bool,
     /// What was applied is on its way back, in the place of a version that could not even be started.
     is_returning: bool,
+    /// An instance whose stop a predecessor of this actor had begun: that it ends says nothing about it.
+    stop_begun: Option<InstanceId>,
     action: Option<OpenAction>,
     operator: Option<(OperatorId, Operation)>,
     told_health: HealthState,
@@ -245,6 +247,7 @@ impl Lifecycle {
             is_old_wanted: false,
             is_restart_asked: false,
             is_returning: false,
+            stop_begun: None,
             action: None,
             operator: None,
             told_health: HealthState::Unknown,

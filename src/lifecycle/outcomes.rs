@@ -74,6 +74,7 @@ impl Lifecycle {
         self.is_restart_asked |= self.memory.restarting.as_ref() == Some(&found.id);
         // What was known of its health outlives the daemon too: a first check that fails makes nobody ill.
         let was_well = self.memory.well.as_ref() == Some(&found.id);
+        self.stop_begun = self.memory.expects_end.then(|| found.id.clone());
         self.is_alive(found, is_stranger, now);
         if was_well && let Some(live) = &mut self.live {
             live.health = HealthState::Healthy;
@@ -196,6 +197,7 @@ impl Lifecycle {
             self.memory().failed = None;
         }
         self.is_returning = false;
+        self.stop_begun = None;
         self.adopt_spec(Arc::clone(app));
         if !self.begin_trial(app, now, out) {
             self.close_change(app, None, now, out);
@@ -305,8 +307,9 @@ impl Lifecycle {
             RestartType::Temporary => false,
         };
         let reason = exit.to_string();
+        let is_meant = self.stop_begun.take().is_some();
         let is_failure = is_restarted || !exit.is_normal();
-        if is_failure && self.gives_way(&app, &format!("ended with {reason}"), now, out) {
+        if is_failure && !is_meant && self.gives_way(&app, &format!("ended with {reason}"), now, out) {
             return;
         }
         if is_restarted {
