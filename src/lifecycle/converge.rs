@@ -42,7 +42,8 @@ impl Lifecycle {
                     self.phase = phase;
                     self.grow_healthy(now, out);
                     // What was begun and rests without its artefact on the way was given up for something else.
-                    let is_judged = self.is_on_trial() && self.phase == Phase::Running;
+                    let is_judged =
+                        self.is_on_trial() && matches!(self.phase, Phase::Running | Phase::Backoff);
                     if self.fetching.is_none() && !is_judged {
                         let why = if self.memory.stopped_by_hand.is_some() {
                             "it was stopped by hand"

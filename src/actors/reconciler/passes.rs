@@ -212,7 +212,7 @@ impl Passes {
             Err(error) => {
                 self.refuse(facts, &error, is_manual, outcome.duration_ms);
                 // Whoever runs goes on, from what was applied last.
-                self.reconcile_accepted().await;
+                self.reapply().await;
             }
         }
         self.remind(&silent).await;
@@ -297,6 +297,7 @@ impl Passes {
         if self.ledger.note_refused(verdict.blocked.as_ref()) {
             // Before any app hears of it: whoever begins anew must hold back the same.
             self.services.memory.save_words(&self.ledger.words);
+            self.set_alarm();
         }
         self.leave_alone(&targets);
         for (name, target) in targets {

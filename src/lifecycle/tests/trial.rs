@@ -293,7 +293,7 @@ fn a_good_version_by_hand_is_a_rollback_and_what_it_replaces_is_kept() {
     target.manual = true;
     led.hand(target);
     led.starts();
-    assert!(matches!(led.ended().as_slice(), [(ActionKind::Rollback, None)]) || led.ended().is_empty());
+    assert_eq!(led.ended(), [(ActionKind::Rollback, None)]);
     led.wait(1_000);
     assert_eq!(led.told_version(), "1");
     assert_eq!(led.life.record().good[0].app.digest, version("2").digest);
@@ -342,4 +342,30 @@ fn who_goes_back_again_goes_further_back_and_not_to_what_was_fled() {
     };
     assert_eq!(back("2"), ["1", "3"]);
     assert_eq!(back("1"), ["3", "2"]);
+}
+
+#[test]
+fn a_stop_that_another_actor_had_begun_says_nothing_about_a_new_version() {
+    let mut led = on_trial();
+    // Its actor dies while it stops the instance for a restart: the next one finds that still alive.
+    led.ask(Operation::Restart);
+    assert!(matches!(led.work(), Some(Effect::Stop { .. })));
+    let mut record = led.life.record().clone();
+    assert!(record.expects_end);
+    record.restarting = None;
+    let live = Found {
+        id: led.id(),
+        ..found(&version("2"), led.now_ms)
+    };
+    let mut led = Led::from(record, Some(live));
+    led.hand(Target::run(version("2"), None));
+    led.dies(ExitKind::Signal(15));
+    assert_eq!(led.ended(), [], "nothing is judged by that");
+    let at_ms = led.life.wake_at_ms(led.now_ms).expect("it is started again");
+    led.wait(at_ms - led.now_ms);
+    assert_eq!(led.starting(), "2");
+    // What it does by itself afterwards counts.
+    led.starts();
+    led.dies(ExitKind::Signal(15));
+    assert_eq!(led.starting(), "1");
 }

@@ -114,7 +114,6 @@ impl Decoder<'_> {
         }
     }
 
-    /// A candidate and the running instance must be told apart by where they listen.
     /// Only a process says something by `sd_notify`, or has commands run beside it.
     pub(super) fn check_probe(&mut self, fields: &Fields<'_>, spec: &AppSpec) {
         let kind = spec.health.as_ref().map(|health| health.policy().kind);
@@ -137,6 +136,7 @@ impl Decoder<'_> {
         }
     }
 
+    /// A candidate and the running instance must be told apart by where they listen.
     pub(super) fn check_handover(&mut self, fields: &Fields<'_>, spec: &AppSpec) {
         if spec.upgrade.strategy != Some(UpgradeStrategy::Handover) {
             return;

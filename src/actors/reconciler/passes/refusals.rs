@@ -19,6 +19,13 @@ impl Passes {
             return;
         }
         let silent = self.waiting.unheard().clone();
+        self.reapply().await;
+        self.remind(&silent).await;
+        self.answer_waiting();
+    }
+
+    /// Ends what held until this reconcile, and tells the apps what follows from the accepted commit.
+    pub(super) async fn reapply(&mut self) {
         if self.ledger.expire_words(now_ms(), true) {
             self.services.memory.save_words(&self.ledger.words);
             self.set_alarm();
@@ -29,8 +36,6 @@ impl Passes {
         } else {
             Plan::default()
         };
-        self.remind(&silent).await;
-        self.answer_waiting();
     }
 
     /// A commit cannot be read. Told once, however often it is looked at.
